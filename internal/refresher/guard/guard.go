@@ -1,0 +1,124 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guard is the rebuild lock of one Redis key, and the fence that keeps
+// a rebuild from overwriting what happened while it ran.
+//
+//	Acquire ──────────── load ──────────── Set | Delete | Release
+//	SET NX PX <lease>     │  renewed at a     one script: still mine?
+//	PEXPIRETIME, PTTL     │  third of the     key unchanged? then write
+//	TYPE                  │  lease
+//
+// The lock is the plain one: a random token under SET NX PX, renewed and
+// released by its owner only. redis-py's Lock, redsync, bsm/redislock and
+// node-redlock use the same format, so that an application in any language can
+// take part; see Name for where it lies. A dead holder blocks its key for no
+// longer than one lease.
+//
+// The lock is for efficiency, the fence for correctness. It compares the key's
+// PEXPIRETIME with what it was when the lock was taken, so an application's
+// write or deletion wins over a rebuild in flight. Writes that keep the expiry
+// to the millisecond (KEEPTTL, INCR, APPEND) it cannot see. Nor does it promise
+// exactly one load: a failover that loses the lock lets a second one begin.
+//
+// Source of the lock: https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+package guard
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// DefaultLease is how long Redis holds a guard unless it is renewed.
+const DefaultLease = 2 * time.Second
+
+// settleTimeout bounds the command that ends a rebuild. It runs on even when
+// the rebuild was canceled, so that no guard is left behind.
+const settleTimeout = 2 * time.Second
+
+// What TTL and Version say of a key that has none.
+const (
+	NoExpiry = -1
+	Missing  = -2
+)
+
+// ErrLost is why a lease's context ended if Redis gave the guard to another,
+// or could not be reached to renew it in time.
+var ErrLost = errors.New("the guard was lost")
+
+// Guard takes rebuild locks on one Redis. It is safe for concurrent use.
+type Guard struct {
+	rdb      redis.Cmdable
+	lease    time.Duration
+	renewals sync.WaitGroup
+}
+
+// New returns a Guard whose locks Redis holds for lease unless renewed.
+func New(rdb redis.Cmdable, lease time.Duration) *Guard {
+	return &Guard{rdb: rdb, lease: lease}
+}
+
+// Wait returns when no renewal is under way any more. No lock may be held.
+func (g *Guard) Wait() { g.renewals.Wait() }
+
+// Acquisition is what Acquire found of one key.
+type Acquisition struct {
+	Lease   *Lease        // nil if somebody else holds the guard
+	TTL     time.Duration // remaining lifetime, or NoExpiry, or Missing
+	Version int64         // PEXPIRETIME in milliseconds, or NoExpiry, or Missing
+	Type    string        // as by TYPE; "none" for a missing key
+}
+
+// Acquire tries to take the guard of each key, and reads what the key is after
+// that, all in one pipeline. The leases live until they are settled, for at
+// most hold, or until ctx ends. With an error no lock is held.
+func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) ([]Acquisition, error) {
+	type replies struct {
+		lease        *Lease
+		set          *redis.BoolCmd
+		version, ttl *redis.DurationCmd
+		kind         *redis.StatusCmd
+	}
+	began := time.Now()
+	lease := min(g.lease, hold)
+	asked := make([]replies, len(keys))
+	_, err := g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			l := &Lease{guard: g, key: key, name: Name(key), token: rand.Text(), length: lease, until: began.Add(lease)}
+			asked[i] = replies{l, p.SetNX(ctx, l.name, l.token, lease), p.PExpireTime(ctx, key), p.PTTL(ctx, key), p.Type(ctx, key)}
+		}
+		return nil
+	})
+	if err != nil {
+		for _, a := range asked {
+			if a.set.Val() {
+				a.lease.Release(ctx)
+			}
+		}
+		return nil, fmt.Errorf("acquire guards: %w", err)
+	}
+	found := make([]Acquisition, len(keys))
+	for i, a := range asked {
+		found[i] = Acquisition{TTL: a.ttl.Val(), Version: millis(a.version.Val()), Type: a.kind.Val()}
+		if a.set.Val() {
+			a.lease.version = found[i].Version
+			a.lease.begin(ctx, began.Add(hold))
+			found[i].Lease = a.lease
+		}
+	}
+	return found, nil
+}
+
+// millis undoes what go-redis makes of an integer reply in milliseconds.
+func millis(d time.Duration) int64 {
+	if d < 0 {
+		return int64(d)
+	}
+	return d.Milliseconds()
+}

@@ -1,0 +1,126 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package redisconn makes clients for Redis, and tells in a word how a Redis is.
+package redisconn
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Secret is a string that no formatting verb and no encoder prints.
+type Secret string
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
+
+// MarshalText hides the secret from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Config says how to reach one Redis. Equal Configs can share a client.
+type Config struct {
+	Address  string // host:port
+	Database int
+	Username string
+	Password Secret
+	TLS      TLS
+}
+
+// TLS says how to secure a connection. CA, Cert and Key are PEM.
+type TLS struct {
+	Enabled    bool
+	CA         string // the system's roots if empty
+	Cert       string
+	Key        Secret
+	ServerName string // the address' host if empty
+}
+
+// Endpoint names the keys that a Config leads to: the same for two Configs that
+// differ in credentials only.
+type Endpoint struct {
+	Address  string
+	Database int
+}
+
+// Endpoint is where c leads.
+func (c Config) Endpoint() Endpoint { return Endpoint{c.Address, c.Database} }
+
+// Each timeout bounds one step of talking to Redis.
+const (
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 3 * time.Second
+	poolSize    = 64
+)
+
+// New makes a client. It does not connect yet. An error says which part of the
+// TLS material cannot be used.
+//
+// Nothing is retried below the engine: a command whose reply was lost may have
+// been carried out, and only the engine knows what that means.
+func New(c Config) (*redis.Client, error) {
+	secure, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	return redis.NewClient(&redis.Options{
+		Addr:                     c.Address,
+		DB:                       c.Database,
+		Username:                 c.Username,
+		Password:                 string(c.Password),
+		TLSConfig:                secure,
+		DialTimeout:              dialTimeout,
+		DialerRetries:            1,
+		ReadTimeout:              ioTimeout,
+		WriteTimeout:             ioTimeout,
+		PoolTimeout:              ioTimeout,
+		PoolSize:                 poolSize,
+		MaxRetries:               -1,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}), nil
+}
+
+func (c Config) tls() (*tls.Config, error) {
+	if !c.TLS.Enabled {
+		return nil, nil
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.TLS.ServerName}
+	if conf.ServerName == "" {
+		host, _, err := net.SplitHostPort(c.Address)
+		if err != nil {
+			return nil, fmt.Errorf("redis address: %w", err)
+		}
+		conf.ServerName = host
+	}
+	if c.TLS.CA != "" {
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM([]byte(c.TLS.CA)) {
+			return nil, errors.New("the CA holds no PEM certificate")
+		}
+	}
+	if c.TLS.Cert != "" || c.TLS.Key != "" {
+		pair, err := tls.X509KeyPair([]byte(c.TLS.Cert), []byte(c.TLS.Key))
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	return conf, nil
+}
