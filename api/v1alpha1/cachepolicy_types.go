@@ -1,0 +1,112 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RefreshRequestedAtAnnotation asks for every key of a policy to be refreshed
+// once, within the loaders' limits. Its value is a token: any string, as long
+// as it differs from the last. When the refresh is done, the token is echoed in
+// status.lastHandledRefreshAt.
+const RefreshRequestedAtAnnotation = "cache.keepfresh.dev/refresh-requested-at"
+
+// CachePolicy says which keys of a Redis are kept fresh, and how: it names the
+// Redis, the keyspaces, and for each of them the loader that its values come
+// from. Before a key expires, its value is loaded anew and written back.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=cachepolicies,singular=cachepolicy,shortName=cachepol,categories=keepfresh,scope=Namespaced
+// +kubebuilder:printcolumn:name="Ready",type="string",JSONPath=".status.conditions[?(@.type==\"Ready\")].status",description="Whether the keys are kept fresh as the spec asks."
+// +kubebuilder:printcolumn:name="Fresh",type="string",JSONPath=".status.fresh",description="The share of the keys that are fresh."
+// +kubebuilder:printcolumn:name="Keys",type="integer",JSONPath=".status.keys",description="How many keys are kept fresh."
+// +kubebuilder:printcolumn:name="Last Refresh",type="date",JSONPath=".status.lastRefreshTime",description="When a key was last rebuilt."
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=".metadata.creationTimestamp"
+// +kubebuilder:printcolumn:name="Reason",type="string",priority=1,JSONPath=".status.conditions[?(@.type==\"Ready\")].reason",description="Why the policy is ready, or is not."
+// +kubebuilder:printcolumn:name="Redis",type="string",priority=1,JSONPath=".status.redis",description="The address of the Redis."
+type CachePolicy struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is asked for.
+	// +required
+	Spec CachePolicySpec `json:"spec"`
+
+	// status is what the operator last observed. It is written at once when a
+	// condition changes, and otherwise at most every 30 seconds.
+	// +optional
+	Status CachePolicyStatus `json:"status,omitempty"`
+}
+
+// CachePolicyList is a list of CachePolicy.
+//
+// +kubebuilder:object:root=true
+type CachePolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []CachePolicy `json:"items"`
+}
+
+// CachePolicySpec is what is asked for: a Redis, the lifetimes, and the keyspaces.
+type CachePolicySpec struct {
+	// redis is the server (Redis 7.0 or newer, or Valkey) whose keys are kept fresh.
+	// +required
+	Redis Redis `json:"redis"`
+
+	// expire is the time to live that a rebuild gives a key, such as 90s, 5m or
+	// 1h30m: 1s to 720h (30 days). It is the default of all keyspaces. A
+	// keyspace for which neither is set is refused.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=28
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	Expire *metav1.Duration `json:"expire,omitempty"`
+
+	// refreshRatio is the share of its lifetime after which a key is due for a
+	// refresh, counted from when it was written: with an expire of 100s, 62%
+	// refreshes a key that is 62s old and has 38s left. A whole percentage from
+	// 1% to 99%. It is the default of all keyspaces.
+	// +optional
+	// +kubebuilder:default="62%"
+	// +kubebuilder:validation:MaxLength=3
+	RefreshRatio Percentage `json:"refreshRatio,omitempty"`
+
+	// guardTimeout is the longest that a rebuild may hold a key's guard (its
+	// rebuild lock), and so the longest that another rebuilder waits for it:
+	// 100ms to 5m. The guard itself is leased for about 2s at a time, so that a
+	// dead holder blocks a key for no longer than that. It should be less than
+	// what is left of a key's lifetime when it becomes due (expire x (100% -
+	// refreshRatio)); the condition Warning says where it is not. It is the
+	// default of all keyspaces.
+	// +optional
+	// +kubebuilder:default="6s"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=28
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	GuardTimeout *metav1.Duration `json:"guardTimeout,omitempty"`
+
+	// suspend stops all work on the policy's keys, without deleting any: they
+	// expire as they would without a policy.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// keyspaces are the families of keys that are kept fresh, 1 to 32. No two of
+	// them may claim the same key.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Keyspaces []Keyspace `json:"keyspaces"`
+}
+
+// Percentage is a whole percentage such as 62%, from 1% to 99%.
+type Percentage string

@@ -1,0 +1,142 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Types of conditions. The domain conditions RedisReachable, LoadersHealthy and
+// Fresh are always present, Unknown until they can be told. Reconciling and
+// Stalled follow kstatus and speak of the configuration, never of routine
+// refreshing; they and Warning exist only while they are True.
+const (
+	// ConditionReady is the summary: the spec is in force, and the keys are
+	// being kept fresh as it asks.
+	ConditionReady = "Ready"
+	// ConditionReconciling is True while a spec is on its way into force.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True while a spec cannot come into force until
+	// somebody changes it, or something that it refers to.
+	ConditionStalled = "Stalled"
+	// ConditionRedisReachable says whether Redis can be read and written.
+	ConditionRedisReachable = "RedisReachable"
+	// ConditionLoadersHealthy says whether the loaders answer.
+	ConditionLoadersHealthy = "LoadersHealthy"
+	// ConditionFresh says whether the keys are fresh, by count and by sample.
+	ConditionFresh = "Fresh"
+	// ConditionWarning is True while the spec is in force but is not advisable.
+	ConditionWarning = "Warning"
+)
+
+// Reasons of Ready, and of Reconciling and Stalled where they give one.
+const (
+	// ReasonKeepingFresh: Ready is True. The spec is in force and Redis is being
+	// kept fresh.
+	ReasonKeepingFresh = "KeepingFresh"
+	// ReasonSuspended: spec.suspend is true. Nothing is refreshed.
+	ReasonSuspended = "Suspended"
+	// ReasonDiscovering: the keys that match are being looked up in Redis for
+	// the first time since the spec changed or the operator started.
+	ReasonDiscovering = "Discovering"
+	// ReasonInvalidSpec: the spec is wrong in a way that admission could not
+	// see.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonSecretNotFound: a Secret that the spec refers to, or the key in it,
+	// does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretInvalid: a Secret's content cannot be used, such as a
+	// certificate that cannot be parsed.
+	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonKeyspaceConflict: an older policy claims keys of this policy on the
+	// same Redis. The older one keeps them fresh; this one does nothing.
+	ReasonKeyspaceConflict = "KeyspaceConflict"
+)
+
+// Reasons of RedisReachable. Ready takes over those that make it False.
+const (
+	// ReasonConnected: RedisReachable is True.
+	ReasonConnected = "Connected"
+	// ReasonNotConnected: RedisReachable is Unknown. No connection has been
+	// attempted yet, or none is wanted.
+	ReasonNotConnected = "NotConnected"
+	// ReasonConnectionFailed: no connection could be made, or it broke.
+	ReasonConnectionFailed = "ConnectionFailed"
+	// ReasonAuthenticationFailed: Redis refused the login, or wants one.
+	ReasonAuthenticationFailed = "AuthenticationFailed"
+	// ReasonTLSFailed: the TLS handshake failed, such as for a certificate that
+	// is not trusted.
+	ReasonTLSFailed = "TLSFailed"
+	// ReasonPermissionDenied: the Redis user may not run a command, or touch a
+	// key, that is needed.
+	ReasonPermissionDenied = "PermissionDenied"
+	// ReasonVersionUnsupported: the server is older than Redis 7.0.
+	ReasonVersionUnsupported = "VersionUnsupported"
+	// ReasonReadOnly: the server is a replica and takes no writes.
+	ReasonReadOnly = "ReadOnly"
+	// ReasonLoading: the server is reading its data set from disk.
+	ReasonLoading = "Loading"
+	// ReasonOutOfMemory: the server is at maxmemory and takes no writes.
+	ReasonOutOfMemory = "OutOfMemory"
+)
+
+// Reasons of LoadersHealthy.
+const (
+	// ReasonLoadsSucceeding: LoadersHealthy is True.
+	ReasonLoadsSucceeding = "LoadsSucceeding"
+	// ReasonLoadsFailing: LoadersHealthy is False. The message names the
+	// keyspaces, and status.keyspaces has the last failure of each.
+	ReasonLoadsFailing = "LoadsFailing"
+	// ReasonNoLoadsYet: LoadersHealthy is Unknown.
+	ReasonNoLoadsYet = "NoLoadsYet"
+)
+
+// Reasons of Fresh.
+const (
+	// ReasonKeysFresh: Fresh is True.
+	ReasonKeysFresh = "KeysFresh"
+	// ReasonKeysStale: Fresh is False. Keys exist that are past their refresh
+	// ratio by more than the time that a rebuild takes.
+	ReasonKeysStale = "KeysStale"
+	// ReasonKeysMissing: Fresh is False. Keys that should exist do not.
+	ReasonKeysMissing = "KeysMissing"
+	// ReasonFreshnessUnknown: Fresh is Unknown. The keys have not been counted
+	// yet, or Redis cannot be asked.
+	ReasonFreshnessUnknown = "FreshnessUnknown"
+)
+
+// Reasons of Warning.
+const (
+	// ReasonGuardTimeoutTooLong: a keyspace's guardTimeout is not less than what
+	// is left of a key's lifetime when it becomes due, so that a slow load may
+	// let the key expire.
+	ReasonGuardTimeoutTooLong = "GuardTimeoutTooLong"
+)
+
+// Reasons of a keyspace's lastFailure.
+const (
+	// FailureTimeout: the loader did not answer, or not completely, in time.
+	FailureTimeout = "Timeout"
+	// FailureConnectionFailed: the loader could not be reached.
+	FailureConnectionFailed = "ConnectionFailed"
+	// FailureTLSFailed: the TLS handshake with the loader failed.
+	FailureTLSFailed = "TLSFailed"
+	// FailureRedirected: the loader answered with a redirect; none is followed.
+	FailureRedirected = "Redirected"
+	// FailureUnexpectedStatus: the loader's status was neither 2xx, 404 nor 410.
+	FailureUnexpectedStatus = "UnexpectedStatus"
+	// FailureBodyTooLarge: the body was larger than maxBodyBytes.
+	FailureBodyTooLarge = "BodyTooLarge"
+	// FailureBodyBroken: the connection broke before the body was complete.
+	FailureBodyBroken = "BodyBroken"
+	// FailureNotFound: the loader knows no value for a key that is to be kept.
+	FailureNotFound = "NotFound"
+	// FailureInvalidKey: no valid url can be made of the key.
+	FailureInvalidKey = "InvalidKey"
+	// FailureWrongType: the key does not hold a string, and is never overwritten.
+	FailureWrongType = "WrongType"
+	// FailureNoExpiry: the key has no expiry, and is left alone.
+	FailureNoExpiry = "NoExpiry"
+	// FailureGuardLost: the guard was lost, or ran into the guardTimeout, before
+	// the value could be written.
+	FailureGuardLost = "GuardLost"
+	// FailureRedisError: Redis failed to acquire or to commit.
+	FailureRedisError = "RedisError"
+)
