@@ -1,0 +1,67 @@
+package loader
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reason says in one word why a load brought no value. The words are meant for a
+// status and for metrics: there are no others, and they do not change.
+type Reason string
+
+const (
+	// Timeout: the value was not there, whole, when the loader's timeout or the
+	// context's deadline passed.
+	Timeout Reason = "Timeout"
+	// Canceled: the context was cancelled. It says nothing about the loader.
+	Canceled Reason = "Canceled"
+	// ConnectionFailed: there was no connection, or no usable HTTP answer on it.
+	ConnectionFailed Reason = "ConnectionFailed"
+	// TLSFailed: the TLS handshake failed, mostly because of a certificate.
+	TLSFailed Reason = "TLSFailed"
+	// Redirected: the answer is a redirect. It is not followed, because it would
+	// take the headers, and the secrets in them, elsewhere.
+	Redirected Reason = "Redirected"
+	// UnexpectedStatus: the answer is neither 200, 404, 410 nor a redirect.
+	UnexpectedStatus Reason = "UnexpectedStatus"
+	// BodyTooLarge: the body is larger than MaxBodyBytes.
+	BodyTooLarge Reason = "BodyTooLarge"
+	// BodyBroken: the body ended early, or cannot be decoded.
+	BodyBroken Reason = "BodyBroken"
+	// NotFound: the answer is 404 or 410. The loader works; there is no value.
+	NotFound Reason = "NotFound"
+	// InvalidKey: the key cannot be written into the URL safely, so that nothing
+	// was sent. Another attempt ends the same way.
+	InvalidKey Reason = "InvalidKey"
+)
+
+// Error is why a load brought no value. Every error of Load is one.
+//
+// It holds no header, no part of a body or of a key, and of the URL at most the
+// host, so that it may be shown to anybody.
+type Error struct {
+	Reason  Reason
+	Message string // a clause that names the host and, if there was one, the status
+	// RetryAfter is how long the loader asked to be left alone, with 429 or 503;
+	// at most MaxRetryAfter, and 0 if it did not ask.
+	RetryAfter time.Duration
+	// Status is the HTTP status of the answer; 0 without an answer.
+	Status int
+	// Err is context.Canceled for Canceled, context.DeadlineExceeded for Timeout,
+	// and otherwise the system's error number or nil. It is never an error of
+	// net/http, as those quote what was sent and received.
+	Err error
+}
+
+// Error returns the reason and the message.
+func (e *Error) Error() string { return string(e.Reason) + ": " + e.Message }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// MaxRetryAfter bounds how long a loader may ask to be left alone.
+const MaxRetryAfter = time.Hour
+
+func failf(reason Reason, format string, args ...any) *Error {
+	return &Error{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}

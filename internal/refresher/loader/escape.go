@@ -1,0 +1,48 @@
+package loader
+
+// A byte's class in RFC 3986.
+const (
+	unreserved = 1 << iota
+	reserved
+	hexDigit
+)
+
+var classes = func() (table [256]uint8) {
+	set := func(bytes string, class uint8) {
+		for i := range len(bytes) {
+			table[bytes[i]] |= class
+		}
+	}
+	const digits, letters = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	set(digits+letters+"-._~", unreserved)
+	// Without #: in a request it can only be the character, never a delimiter.
+	set(":/?[]@!$&'()*+,;=", reserved)
+	set(digits+"abcdefABCDEF", hexDigit)
+	return table
+}()
+
+const upperHex = "0123456789ABCDEF"
+
+// appendEscaped appends a value to a URL. With raw, reserved characters and
+// triplets that are percent-encoded already stay as they are (RFC 6570, 3.2.3),
+// except for #, which is encoded.
+func appendEscaped(b []byte, value string, raw bool) []byte {
+	pass := uint8(unreserved)
+	if raw {
+		pass |= reserved
+	}
+	for i := range len(value) {
+		c := value[i]
+		if classes[c]&pass != 0 || raw && c == '%' && isTriplet(value[i:]) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
+		}
+	}
+	return b
+}
+
+// isTriplet says whether s, which starts with %, goes on with two hex digits.
+func isTriplet(s string) bool {
+	return len(s) > 2 && classes[s[1]]&hexDigit != 0 && classes[s[2]]&hexDigit != 0
+}

@@ -1,0 +1,189 @@
+package loader
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/yosida95/uritemplate/v3"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+)
+
+// maxURLBytes bounds the URL that a key makes, as keys may have 512 MB.
+const maxURLBytes = 64 << 10
+
+// expander makes the URL of a key.
+//
+// uritemplate reads the template. The expansion is done here, because
+// uritemplate (v3.0.2) takes values for text and writes code points instead of
+// bytes: it sends "é" as %E9 and drops NUL bytes, and so would load another
+// key's value. Here every byte of the key arrives as that byte.
+type expander struct {
+	keys  *keyspace.Template
+	parts []part
+	tail  string // the literal behind the last part
+	// scheme and host are what every expansion must keep.
+	scheme, host string
+}
+
+// part is a literal and the variable behind it.
+type part struct {
+	literal string
+	param   int // position among the key's parameters, or wholeKey
+	raw     bool
+}
+
+const wholeKey = -1
+
+func newExpander(keys *keyspace.Template, template string) (*expander, error) {
+	x := &expander{keys: keys}
+	if err := x.readAuthority(template); err != nil {
+		return nil, err
+	}
+	if _, err := uritemplate.New(template); err != nil {
+		return nil, fmt.Errorf("is not a URI template of RFC 6570; write it like http://catalog.shop.svc/products/{id}: %w", err)
+	}
+	rest := template
+	for {
+		literal, behind, found := strings.Cut(rest, "{")
+		if err := checkLiteral(literal); err != nil {
+			return nil, err
+		}
+		if !found {
+			x.tail = literal
+			return x, nil
+		}
+		name, after, _ := strings.Cut(behind, "}")
+		param, raw, err := readVariable(keys, name)
+		if err != nil {
+			return nil, err
+		}
+		x.parts = append(x.parts, part{literal: literal, param: param, raw: raw})
+		rest = after
+	}
+}
+
+// readAuthority checks what stands before the path: it must be literal, so that
+// no key has a say in where the headers go. Its errors do not quote the URL,
+// which may hold a password here.
+func (x *expander) readAuthority(template string) error {
+	scheme, rest, found := strings.Cut(template, "://")
+	if !found || scheme != "http" && scheme != "https" {
+		return fmt.Errorf("must start with http:// or https://")
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	switch {
+	case strings.ContainsAny(authority, "{}"):
+		return fmt.Errorf("must not have a placeholder in the host or port, nor directly behind them; put a / first")
+	case strings.Contains(authority, "@"):
+		return fmt.Errorf("must not hold a user name or password; send an Authorization header instead")
+	}
+	u, err := url.Parse(scheme + "://" + authority)
+	if err != nil || u.Hostname() == "" {
+		return fmt.Errorf("must have a host, and at most a port, behind %s://", scheme)
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("must have a port from 1 to 65535, not %s", p)
+		}
+	} else if strings.HasSuffix(authority, ":") {
+		return fmt.Errorf("must have a port behind the colon")
+	}
+	x.scheme, x.host = scheme, u.Host
+	return nil
+}
+
+func checkLiteral(literal string) error {
+	for i := range len(literal) {
+		switch c := literal[i]; {
+		case c == '#':
+			return fmt.Errorf("must not have a fragment (#), as it is never sent; write %%23 for the character")
+		case c >= 0x80:
+			return fmt.Errorf("must be ASCII; percent-encode other characters")
+		}
+	}
+	return nil
+}
+
+// readVariable reads what stands between two braces.
+func readVariable(keys *keyspace.Template, expression string) (param int, raw bool, err error) {
+	name, raw := strings.CutPrefix(expression, "+")
+	if name == keyspace.KeyParam {
+		return wholeKey, raw, nil
+	}
+	if param, ok := keys.Param(name); ok {
+		return param, raw, nil
+	}
+	if strings.ContainsAny(expression, "#./;?&,:*=!@|") {
+		return 0, false, fmt.Errorf("has the expression {%s}; only {name} and {+name} can be used", expression)
+	}
+	return 0, false, fmt.Errorf("uses {%s}, which the key template %q does not have; use one of its placeholders, or {key} for the whole key",
+		expression, keys)
+}
+
+// expand returns the URL of a key.
+func (x *expander) expand(key string) (*url.URL, *Error) {
+	var room [keyspace.MaxPlaceholders]string
+	params, ok := x.keys.Match(key, room[:0])
+	if !ok {
+		return nil, failf(InvalidKey, "the key does not match the template %q", x.keys)
+	}
+	var buffer [256]byte
+	b := buffer[:0]
+	for _, p := range x.parts {
+		value := key
+		if p.param != wholeKey {
+			value = params[p.param]
+		}
+		if len(b)+len(value) > maxURLBytes {
+			return nil, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
+		}
+		b = append(b, p.literal...)
+		b = appendEscaped(b, value, p.raw)
+	}
+	b = append(b, x.tail...)
+	if len(b) > maxURLBytes {
+		return nil, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
+	}
+	u, err := url.Parse(string(b))
+	if err != nil {
+		return nil, failf(InvalidKey, "the key does not make a valid URL")
+	}
+	return u, x.check(u)
+}
+
+// check looks at the URL as a server will.
+func (x *expander) check(u *url.URL) *Error {
+	if u.Scheme != x.scheme || u.Host != x.host || u.User != nil || u.Opaque != "" || u.Fragment != "" {
+		return failf(InvalidKey, "the key makes a URL that leads elsewhere than %s", x.host)
+	}
+	if hasDotSegment(u.Path) {
+		return failf(InvalidKey, "the key makes a URL with . or .. as a path segment")
+	}
+	return nil
+}
+
+// hasDotSegment says whether a path, decoded, has a segment . or .. in it. Servers
+// and proxies resolve these, some of them after decoding, and some of them take
+// \ for /; a key such as product:../admin must not get through to anything else.
+func hasDotSegment(path string) bool {
+	for {
+		end := strings.IndexAny(path, `/\`)
+		segment := path
+		if end >= 0 {
+			segment = path[:end]
+		}
+		if segment == "." || segment == ".." {
+			return true
+		}
+		if end < 0 {
+			return false
+		}
+		path = path[end+1:]
+	}
+}

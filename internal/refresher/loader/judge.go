@@ -1,0 +1,149 @@
+package loader
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// judge says why an answer is not a value; nil if it is one.
+func (l *Loader) judge(r *http.Response, now time.Time) *Error {
+	failure := l.judgeStatus(r, now)
+	if failure != nil {
+		failure.Status = r.StatusCode
+		return failure
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" && !l.acceptsEncoded {
+		failure = failf(BodyBroken, "%s answered with a Content-Encoding that was not asked for", l.urls.host)
+		failure.Status = r.StatusCode
+	}
+	return failure
+}
+
+func (l *Loader) judgeStatus(r *http.Response, now time.Time) *Error {
+	switch code := r.StatusCode; {
+	case code == http.StatusOK:
+		return nil
+	case code == http.StatusNotFound, code == http.StatusGone:
+		return failf(NotFound, "%s answered %s", l.urls.host, statusText(code))
+	case code >= 300 && code < 400:
+		return failf(Redirected, "%s answered %s; redirects are not followed, so let the URL name the place itself", l.urls.host, statusText(code))
+	default:
+		failure := failf(UnexpectedStatus, "%s answered %s", l.urls.host, statusText(code))
+		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+			failure.RetryAfter = retryAfter(r.Header.Get("Retry-After"), now)
+		}
+		return failure
+	}
+}
+
+// statusText is the code with the text of the standard, as what the server
+// writes there may be anything.
+func statusText(code int) string {
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
+
+// retryAfter reads the header of that name: seconds, or a date. What cannot be
+// read or has passed is 0.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		wait = time.Duration(min(seconds, uint64(MaxRetryAfter/time.Second))) * time.Second
+	} else if errors.Is(err, strconv.ErrRange) {
+		wait = MaxRetryAfter
+	} else if date, err := http.ParseTime(value); err == nil {
+		wait = date.Sub(now)
+	}
+	return min(max(wait, 0), MaxRetryAfter)
+}
+
+// ended says that the context ended the load; nil if it did not.
+func (l *Loader) ended(ctx context.Context, doing string) *Error {
+	err := ctx.Err()
+	if err == nil {
+		return nil
+	}
+	failure := failf(Timeout, "no %s from %s in time", doing, l.urls.host)
+	if errors.Is(err, context.Canceled) {
+		failure = failf(Canceled, "cancelled while waiting for the %s from %s", doing, l.urls.host)
+	}
+	failure.Err = err
+	return failure
+}
+
+// notAnswered puts an error of RoundTrip into a class. None of its text goes
+// into the result.
+func (l *Loader) notAnswered(ctx context.Context, err error) *Error {
+	if failure := l.ended(ctx, "answer"); failure != nil {
+		return failure
+	}
+	if what, ok := tlsFailure(err); ok {
+		return failf(TLSFailed, "%s %s", l.urls.host, what)
+	}
+	failure := failf(ConnectionFailed, "%s %s", l.urls.host, connectionFailure(err))
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		failure.Err = number
+	}
+	return failure
+}
+
+func connectionFailure(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return "has no address: no such host"
+		}
+		return "has no address: the name server did not answer"
+	}
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return "cannot be reached: " + number.Error()
+	}
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return "does not take the connection"
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "closed the connection without an answer"
+	}
+	return "gave no usable HTTP answer"
+}
+
+// tlsFailure says what went wrong with TLS, and whether it was that.
+func tlsFailure(err error) (what string, ok bool) {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "has a certificate of an unknown authority", true
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "has a certificate for another name", true
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if invalid.Reason == x509.Expired {
+			return "has a certificate that has expired or is not valid yet", true
+		}
+		return "has a certificate that is not valid", true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "has a certificate that cannot be verified", true
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "speaks HTTP without TLS there", true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "does not speak TLS there", true
+	}
+	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
+		return "refused the TLS handshake", true
+	}
+	// The rest of crypto/tls and net/http's own timeout have no types.
+	if text := err.Error(); strings.Contains(text, "tls: ") || strings.Contains(text, "TLS handshake timeout") {
+		return "did not complete the TLS handshake", true
+	}
+	return "", false
+}

@@ -1,0 +1,143 @@
+// Package loader loads the values of one keyspace by HTTP.
+//
+// A load is one GET of a URL that the key makes. 200 is a value, even with an
+// empty body; 404 and 410 say that there is none; everything else is a failure
+// with a Reason.
+//
+// # What it promises
+//
+// A loader may be slow, broken or hostile: a load ends with its timeout or its
+// context, holds at most MaxBodyBytes and some 64 KiB of headers, and leaves no
+// goroutine behind. Loaders share nothing, so that one does not harm another.
+//
+// Keys come from users: a key can neither change the host to which the headers
+// are sent, nor leave its path segment or become another key's URL, unless the
+// URL says {+name}, which passes reserved characters through; even then it cannot
+// change the host nor climb with "..".
+//
+// Header values may be secrets. They are sent to the URL's host alone, redirects
+// are not followed, and no error nor any way of printing shows them.
+package loader
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+)
+
+// Loader loads the values of one keyspace. It is safe for concurrent use.
+type Loader struct {
+	urls      *expander
+	timeout   time.Duration
+	maxBody   int64
+	transport http.RoundTripper
+	// request is a closure so that nothing that prints a Loader, by reflection
+	// or otherwise, reaches the headers.
+	request func(ctx context.Context, u *url.URL) *http.Request
+	// acceptsEncoded says that the headers ask for an encoding themselves, so that
+	// a value is stored encoded, as it comes.
+	acceptsEncoded bool
+	close          func()
+}
+
+// NewHTTP returns the loader of the keys that match t. Its errors say what to
+// change in cfg, and hold no header value.
+func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
+	cfg = cfg.withDefaults()
+	urls, err := newExpander(t, cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("loader URL %w", err)
+	}
+	header, host, err := makeHeader(cfg.Headers)
+	if err != nil {
+		return nil, fmt.Errorf("loader %w", err)
+	}
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	l := &Loader{
+		urls:           urls,
+		timeout:        cfg.Timeout,
+		maxBody:        cfg.MaxBodyBytes,
+		transport:      o.transport,
+		acceptsEncoded: header.Get("Accept-Encoding") != "",
+		close:          func() {},
+	}
+	if l.transport == nil {
+		transport := newTransport(cfg, o)
+		l.transport, l.close = transport, transport.CloseIdleConnections
+	}
+	base := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
+	shared := o.transport == nil // net/http's own transport leaves a request as it is
+	l.request = func(ctx context.Context, u *url.URL) *http.Request {
+		r := base.WithContext(ctx)
+		r.URL = u
+		if r.Header = header; !shared {
+			r.Header = header.Clone()
+		}
+		return r
+	}
+	return l, nil
+}
+
+// makeHeader returns what every request carries, and the Host header apart, as
+// net/http wants it.
+func makeHeader(headers []Header) (header http.Header, host string, err error) {
+	header = make(http.Header, len(headers)+1)
+	for _, h := range headers {
+		name := http.CanonicalHeaderKey(h.Name)
+		if err := h.check(name); err != nil {
+			return nil, "", err
+		}
+		if name == "Host" {
+			host = h.Value
+		} else {
+			header.Add(name, h.Value)
+		}
+	}
+	if _, given := header["User-Agent"]; !given {
+		header.Set("User-Agent", "keepfresh")
+	}
+	return header, host, nil
+}
+
+// String names the loader by its URL's scheme and host.
+func (l *Loader) String() string { return l.urls.scheme + "://" + l.urls.host }
+
+// Host returns the host, and the port if the URL has one, that is called.
+func (l *Loader) Host() string { return l.urls.host }
+
+// Close closes the connections that are idle, and lets those in use be closed when
+// their calls end. The transport of WithTransport is left alone.
+func (l *Loader) Close() { l.close() }
+
+// Load returns the value of a key. The slice is the caller's. Every error is an
+// *Error.
+func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
+	u, invalid := l.urls.expand(key)
+	if invalid != nil {
+		return nil, invalid
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel() // after the body was closed, so that it cannot cut short a connection worth keeping
+	response, err := l.transport.RoundTrip(l.request(ctx, u))
+	if err != nil {
+		return nil, l.notAnswered(ctx, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if failure := l.judge(response, time.Now()); failure != nil {
+		drain(response, cancel)
+		return nil, failure
+	}
+	value, failure := l.read(ctx, response)
+	if failure != nil {
+		cancel() // drops the connection: what else the body holds is not worth reading
+		return nil, failure
+	}
+	return value, nil
+}
