@@ -1,0 +1,268 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+)
+
+const (
+	sampleSize     = 100
+	sampleInterval = 10 * time.Second
+	minMeasure     = time.Second
+	maxMeasure     = 10 * time.Second
+)
+
+// view is what a lane shows to others. It is never changed, only replaced.
+type view struct {
+	KeyspaceSnapshot
+	set       *settings
+	refreshed string // the token of the last refresh on demand that is done
+}
+
+// account is what a lane remembers in order to report.
+type account struct {
+	loads       Loads
+	lastRefresh time.Time
+	lastFailure *Failure
+
+	measured, sampled time.Time
+	sampling          bool
+	sample            counts // by Redis, of the last sample
+
+	pass                 uint64 // the last listing that ended
+	noExpiry, noExpiring int64  // keys without expiry: in the last listing, in the present one
+}
+
+type counts struct{ keys, fresh, stale, missing, late, ignored int64 }
+
+func (a *account) untracked(pass uint64) {
+	if pass != 0 {
+		a.noExpiring++
+	}
+}
+
+func (a *account) listed(pass uint64) {
+	a.pass = pass
+	a.noExpiry, a.noExpiring = a.noExpiring, 0
+	a.measured = time.Time{}
+}
+
+// measure counts the keys if it is time to, has a sample of them compared with
+// Redis, and says when to measure next.
+func (l *lane) measure(now time.Time) time.Duration {
+	interval := min(max(l.set.timing.staleAge/10, minMeasure), maxMeasure)
+	if wait := l.account.measured.Add(interval).Sub(now); wait > 0 {
+		return wait
+	}
+	l.account.measured = now
+	l.publish()
+	if l.account.pass != 0 && l.srv.up() && !l.account.sampling && now.Sub(l.account.sampled) >= sampleInterval {
+		l.check(now)
+	}
+	return interval
+}
+
+// check compares a random sample of keys with Redis, beside the loop.
+func (l *lane) check(now time.Time) {
+	l.account.sampled = now
+	keys := l.pick(sampleSize)
+	if len(keys) == 0 {
+		return
+	}
+	l.account.sampling = true
+	srv := l.srv
+	srv.users.Add(1)
+	go func() {
+		var said []discover.Found
+		err := discover.Inspect(l.ctx, srv.rdb, keys, func(found []discover.Found) error {
+			said = append(said, found...)
+			return nil
+		})
+		if err != nil && l.ctx.Err() == nil {
+			srv.suspect(err)
+		}
+		srv.users.Done()
+		l.do(func() {
+			l.account.sampling = false
+			l.account.sample = l.weigh(said)
+			l.found(said, 0)
+		})
+	}()
+}
+
+// pick returns up to n different keys, each as likely as any other.
+// Source: Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987).
+func (l *lane) pick(n int) []string {
+	chosen := make(map[int]bool, n)
+	keys := make([]string, 0, n)
+	for j := max(0, len(l.all)-n); j < len(l.all); j++ {
+		i := rand.IntN(j + 1)
+		if chosen[i] {
+			i = j
+		}
+		chosen[i] = true
+		keys = append(keys, l.all[i].key)
+	}
+	return keys
+}
+
+// weigh counts a sample by what Redis said of it.
+func (l *lane) weigh(said []discover.Found) (c counts) {
+	for _, f := range said {
+		switch {
+		case f.TTL == discover.NoExpiry:
+		case f.TTL == discover.Missing:
+			c.keys++
+			c.missing++
+		case l.set.timing.untilStale(f.TTL) < 0:
+			c.keys++
+			c.stale++
+		default:
+			c.keys++
+		}
+	}
+	return c
+}
+
+// count counts all keys by what is known of them.
+func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
+	t := l.set.timing
+	for _, e := range l.all {
+		if e.ignored {
+			c.ignored++
+			continue
+		}
+		c.keys++
+		overdue := now.Sub(e.missing)
+		switch {
+		case e.missing.IsZero() && now.Before(e.expiry):
+			overdue = -t.untilStale(e.expiry.Sub(now))
+			if written := e.expiry.Add(-t.expire); oldest.IsZero() || written.Before(oldest) {
+				oldest = written
+			}
+			if overdue <= 0 {
+				c.fresh++
+			} else {
+				c.stale++
+			}
+		case e.missing.IsZero():
+			overdue = now.Sub(e.expiry) + t.expire - t.staleAge
+			c.missing++
+		default:
+			c.missing++
+		}
+		if overdue > t.grace {
+			c.late++
+		}
+	}
+	c.ignored += l.account.noExpiry
+	return c, oldest
+}
+
+// corrected lets a sample that is worse than the count speak for all keys. A
+// sample of all keys has already corrected the count itself.
+func (c counts) corrected(sample counts) counts {
+	if sample.keys == 0 || c.keys <= sample.keys {
+		return c
+	}
+	scale := float64(c.keys) / float64(sample.keys)
+	scaled := func(n int64) int64 { return int64(math.Round(float64(n) * scale)) }
+	c.missing = max(c.missing, scaled(sample.missing))
+	c.stale = min(max(c.stale, scaled(sample.stale)), c.keys-c.missing)
+	c.fresh = c.keys - c.missing - c.stale
+	return c
+}
+
+// report publishes at once what changes a condition; numbers have time.
+func (l *lane) report(now time.Time) {
+	shown := l.view.Load()
+	if l.loadersState() != shown.LoadersState || l.force.handled != shown.refreshed || (l.account.pass != 0) != shown.Listed {
+		l.account.measured = now
+		l.publish()
+	}
+}
+
+// publish shows how the lane stands, and calls for attention if that changes a
+// condition.
+func (l *lane) publish() {
+	c, oldest := l.count(time.Now())
+	c = c.corrected(l.account.sample)
+	v := &view{set: l.set, refreshed: l.force.handled, KeyspaceSnapshot: KeyspaceSnapshot{
+		Name: l.name, Listed: l.account.pass != 0,
+		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,
+		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
+		LastFailure: l.account.lastFailure, LoadersState: l.loadersState(),
+	}}
+	l.metrics.show(v.KeyspaceSnapshot, l.ready.Len())
+	before := l.view.Swap(v)
+	if before == nil || before.refreshed != v.refreshed || before.Listed != v.Listed || before.LoadersState != v.LoadersState ||
+		TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
+		l.eng.opts.OnChange(l.id)
+	}
+}
+
+func (l *lane) loadersState() LoadersState {
+	switch {
+	case l.breaker.down(l) && l.account.lastFailure.Reason != RedisError:
+		return Failing
+	case l.account.loads.Succeeded > 0:
+		return Succeeding
+	}
+	return NoLoads
+}
+
+// force is a refresh on demand: every key once, whatever its age.
+type force struct {
+	token   string // asked for
+	handled string // every key was tried since
+	running bool
+	left    int
+}
+
+// ask begins a refresh on demand, unless that token was seen. It waits for the
+// first listing, since only then all keys are known.
+func (f *force) ask(token string, l *lane) {
+	if token == "" || token == f.token {
+		return
+	}
+	f.token, f.running = token, false
+	if l.account.pass != 0 {
+		f.start(l, time.Now())
+	}
+}
+
+func (f *force) start(l *lane, now time.Time) {
+	if f.running || f.token == f.handled {
+		return
+	}
+	f.running, f.left = true, 0
+	for _, e := range l.all {
+		e.forced = true
+		f.left++
+		if !e.busy {
+			l.lookAgain(e, now)
+		}
+	}
+	f.finish()
+}
+
+// tried counts off a key that was tried, or that is not there any more.
+func (f *force) tried(e *entry) {
+	if e.forced {
+		e.forced = false
+		f.left--
+		f.finish()
+	}
+}
+
+func (f *force) finish() {
+	if f.running && f.left == 0 {
+		f.running, f.handled = false, f.token
+	}
+}

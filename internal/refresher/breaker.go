@@ -1,0 +1,61 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import "time"
+
+const (
+	// minBreaker is the least number of failures in a row that opens a breaker.
+	minBreaker = 3
+	// maxPause is the longest that an open breaker waits between two tries.
+	maxPause = 5 * time.Second
+)
+
+// breaker tells a loader that is down from single keys that fail. Keys that go
+// on failing while others succeed do not count again.
+type breaker struct {
+	streak int       // failures in a row, over all keys
+	newly  int       // those of them whose key had not failed before
+	until  time.Time // no load before
+}
+
+func (b *breaker) succeeded() { b.streak, b.newly = 0, 0 }
+
+func (b *breaker) failed(first bool) {
+	b.streak++
+	if first {
+		b.newly++
+	}
+}
+
+// down says that the loader as a whole fails.
+func (b *breaker) down(l *lane) bool {
+	return b.streak >= minBreaker && (b.newly >= minBreaker || l.failing == len(l.all))
+}
+
+// over is 0 while the breaker is closed. While it is open, only one key at a
+// time is tried, and over grows with each failure.
+func (b *breaker) over(l *lane) int {
+	if !b.down(l) {
+		return 0
+	}
+	return max(0, b.streak-max(minBreaker, l.set.MaxConcurrent)+1)
+}
+
+func (b *breaker) pause(now time.Time, d time.Duration) {
+	if until := now.Add(d); until.After(b.until) {
+		b.until = until
+	}
+}
+
+// failures sets how often a key has failed in a row.
+func (l *lane) failures(e *entry, n int) {
+	if e.failures > 0 {
+		l.failing--
+	}
+	if n > 0 {
+		l.failing++
+	}
+	e.failures = n
+}

@@ -1,0 +1,273 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package refresher is the engine that keeps the keys of policies fresh. It
+// knows nothing of Kubernetes: whoever hosts it hands it Plans, and reads
+// Snapshots.
+//
+//	Plan ──► Engine ──► server   one per Redis: client, probe, listing
+//	                 └► lane     one per keyspace: schedule, rebuilds, account
+//
+// A lane looks at a key when it should be due, asks Redis whether it still is
+// while taking the key's guard, loads the value, and commits it if nothing
+// happened to the key meanwhile. Redis decides, the schedule only reminds: a
+// lost event, a restart, or two engines that work on one key cost a round trip,
+// never a wrong value, nor a second load while the guard's lease holds.
+package refresher
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// Options are what an Engine takes from its host. The zero Options are usable.
+type Options struct {
+	// OnChange is called when something changed that a condition tells of. It
+	// must return at once, and must not call the Engine.
+	OnChange func(ID)
+
+	// Owns says whether a key is this engine's to refresh, where several share
+	// the work. All keys are, if it is nil.
+	Owns func(key string) bool
+
+	// Lease is how long Redis holds a guard unless it is renewed
+	// (guard.DefaultLease if zero).
+	Lease time.Duration
+
+	Registerer prometheus.Registerer // for metrics; none if nil
+	Log        *slog.Logger          // discards if nil
+}
+
+// Engine keeps the keys of policies fresh. It is safe for concurrent use.
+type Engine struct {
+	opts    Options
+	metrics *metrics
+	passes  atomic.Uint64 // listings begun, over all servers
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	policies map[ID]*policy
+	servers  map[redisconn.Config]*shared
+}
+
+type policy struct {
+	plan  Plan
+	lanes map[string]*lane // by keyspace
+	srvs  map[string]*server
+}
+
+// shared is a server with the number of lanes that use it.
+type shared struct {
+	*server
+	lanes int
+}
+
+// New makes an engine without policies. Close ends it.
+func New(opts Options) *Engine {
+	if opts.OnChange == nil {
+		opts.OnChange = func(ID) {}
+	}
+	if opts.Owns == nil {
+		opts.Owns = func(string) bool { return true }
+	}
+	if opts.Lease == 0 {
+		opts.Lease = guard.DefaultLease
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{
+		opts:     opts,
+		metrics:  newMetrics(opts.Registerer),
+		policies: map[ID]*policy{},
+		servers:  map[redisconn.Config]*shared{},
+	}
+}
+
+// Apply puts a plan into effect, in place of the policy's former one. What is
+// known of keys is kept where the plan is still about the same keys, in the
+// same Redis: a new password or a new loader costs no rebuild. With an error,
+// which is a *PlanError where it lies in a keyspace, nothing has changed.
+func (e *Engine) Apply(id ID, plan Plan) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return context.Canceled
+	}
+	old := e.policies[id]
+	if old == nil {
+		old = &policy{}
+	}
+	sets := make([]*settings, len(plan.Keyspaces))
+	for i, k := range plan.Keyspaces {
+		set, err := old.settings(k)
+		if err != nil {
+			return err
+		}
+		sets[i] = set
+	}
+	if len(sets) > 0 {
+		if _, err := e.acquire(plan.Redis); err != nil {
+			return err
+		}
+		defer e.release(plan.Redis)
+	}
+
+	next := &policy{plan: plan, lanes: map[string]*lane{}, srvs: map[string]*server{}}
+	for _, set := range sets {
+		srv, _ := e.acquire(plan.Redis) // it exists
+		l := old.lanes[set.Name]
+		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
+			e.update(l, old.srvs[set.Name], set, srv, plan.Refresh)
+			delete(old.lanes, set.Name)
+		} else {
+			l = e.start(id, set, srv, plan.Refresh)
+		}
+		next.lanes[set.Name], next.srvs[set.Name] = l, srv
+	}
+	e.policies[id] = next
+	e.retire(id, old)
+	return nil
+}
+
+// settings compiles a keyspace, or returns what is in use if it is the same.
+func (p *policy) settings(k Keyspace) (*settings, error) {
+	for _, was := range p.plan.Keyspaces {
+		if was.Name == k.Name && equal(was, k) {
+			return p.lanes[k.Name].view.Load().set, nil
+		}
+	}
+	return compile(k)
+}
+
+func (e *Engine) start(id ID, set *settings, srv *server, token string) *lane {
+	l := newLane(e, id, set, srv)
+	l.force.ask(token, l)
+	e.running.Go(l.run)
+	srv.attach(l)
+	return l
+}
+
+func (e *Engine) update(l *lane, was *server, set *settings, srv *server, token string) {
+	relist := set != l.view.Load().set
+	l.wait(func() { l.update(set, srv, token) })
+	if was != srv {
+		srv.attach(l)
+		was.detach(l)
+	} else if relist {
+		signal(srv.wantList)
+	}
+	e.release(was.conf) // the lane's former hold; it has a new one
+}
+
+// Remove ends the work on a policy: loads are cut off, and guards released.
+func (e *Engine) Remove(id ID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.policies[id]; p != nil {
+		delete(e.policies, id)
+		e.retire(id, p)
+	}
+}
+
+// retire ends lanes without waiting for them.
+func (e *Engine) retire(id ID, p *policy) {
+	for name, l := range p.lanes {
+		e.running.Go(func() {
+			l.stop()
+			<-l.done
+			srv := p.srvs[name]
+			srv.detach(l)
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.release(srv.conf)
+			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
+				e.metrics.forget(id, name)
+			}
+		})
+	}
+}
+
+// acquire returns the server for a Config, for one more lane.
+func (e *Engine) acquire(conf redisconn.Config) (*server, error) {
+	s := e.servers[conf]
+	if s == nil {
+		srv, err := newServer(e, conf)
+		if err != nil {
+			return nil, err
+		}
+		s = &shared{server: srv}
+		e.servers[conf] = s
+	}
+	s.lanes++
+	return s.server, nil
+}
+
+func (e *Engine) release(conf redisconn.Config) {
+	s := e.servers[conf]
+	if s.lanes--; s.lanes == 0 {
+		delete(e.servers, conf)
+		e.running.Go(s.close)
+	}
+}
+
+// Snapshot tells how a policy stands, and false if the engine does not have it.
+func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
+	e.mu.Lock()
+	p := e.policies[id]
+	e.mu.Unlock()
+	if p == nil {
+		return Snapshot{}, false
+	}
+	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
+	for _, k := range p.plan.Keyspaces {
+		v := p.lanes[k.Name].view.Load()
+		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
+		snap.Redis = p.srvs[k.Name].status()
+		if v.refreshed != p.plan.Refresh {
+			snap.Refreshed = ""
+		}
+	}
+	return snap, true
+}
+
+// Close ends the engine. Nothing new begins; what runs may finish until ctx
+// ends and is cut off then. It returns when no guard is held any more.
+func (e *Engine) Close(ctx context.Context) {
+	e.mu.Lock()
+	e.closed = true
+	policies := e.policies
+	e.policies = map[ID]*policy{}
+	e.mu.Unlock()
+
+	var lanes []*lane
+	for _, p := range policies {
+		for _, l := range p.lanes {
+			l.drain()
+			lanes = append(lanes, l)
+		}
+	}
+	for _, l := range lanes {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			l.cancel()
+			<-l.done
+		}
+	}
+	e.mu.Lock()
+	for id, p := range policies {
+		e.retire(id, p)
+	}
+	e.mu.Unlock()
+	e.running.Wait()
+}

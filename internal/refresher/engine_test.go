@@ -1,0 +1,40 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAKeyOfTheApplicationIsRefreshedBeforeItExpires(t *testing.T) {
+	w := newWorld(t, 20*time.Millisecond)
+	w.set("product:1", "from the application", 2*time.Second)
+	w.apply(w.engine(Options{}), w.plan(w.keyspace()))
+
+	for range 500 { // 5 s, more than two lives
+		if w.get("product:1") == "" {
+			t.Fatal("the key expired")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := w.backend.count("1"); n < 3 || n > 6 {
+		t.Errorf("%d loads in 5 s with a refresh after about 1.2 s; want about 4", n)
+	}
+}
+
+func TestKeptKeysAreFilledAndKept(t *testing.T) {
+	w := newWorld(t, 5*time.Millisecond)
+	e := w.engine(Options{})
+	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Keys = []string{"product:1", "product:2"} })))
+	eventually(t, "both keys are filled", 3*time.Second, func() bool {
+		return w.get("product:1") == "1 load 1" && w.get("product:2") == "2 load 1"
+	})
+	eventually(t, "the snapshot counts them as fresh", 3*time.Second, func() bool {
+		s := products(e)
+		return s.Listed && s.Keys == 2 && s.Fresh == 2 && s.LoadersState == Succeeding
+	})
+	w.rdb.Del(t.Context(), "product:1")
+	eventually(t, "a deleted key is filled again", 3*time.Second, func() bool { return w.get("product:1") != "" })
+}

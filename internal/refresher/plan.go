@@ -1,0 +1,138 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// ID names a policy.
+type ID struct{ Namespace, Name string }
+
+// String is namespace/name.
+func (id ID) String() string { return id.Namespace + "/" + id.Name }
+
+// Plan is a policy in plain values: all that the engine needs to know of it.
+type Plan struct {
+	Redis     redisconn.Config
+	Keyspaces []Keyspace
+
+	// Refresh asks for every key to be rebuilt once, whatever its age. A token
+	// that the engine has not handled for this policy starts it; empty asks for
+	// nothing.
+	Refresh string
+}
+
+// Keyspace is a family of keys that share a template, a loader and a lifetime.
+type Keyspace struct {
+	Name string
+
+	// Key is the template (see package keyspace).
+	Key string
+
+	// Keys are kept: filled when they are missing. Without any, the keyspace
+	// holds what the application put into Redis.
+	Keys []string
+
+	Expire       time.Duration // the TTL that a rebuild writes
+	RefreshRatio float64       // the share of Expire after which a key is due, in (0, 1)
+	GuardTimeout time.Duration // the longest that a rebuild may take
+
+	Loader        loader.HTTP
+	MaxConcurrent int // loads at once
+	MaxPerSecond  int // loads begun per second; 0 for no limit
+	OnNotFound    OnNotFound
+}
+
+// OnNotFound says what becomes of a key whose loader answers "not found".
+type OnNotFound string
+
+// The choices.
+const (
+	Delete OnNotFound = "Delete" // delete it from Redis
+	Keep   OnNotFound = "Keep"   // leave it to the rest of its lifetime
+)
+
+func (k Keyspace) kept() bool { return len(k.Keys) > 0 }
+
+// PlanError says which keyspace of a plan cannot be worked on, and why.
+type PlanError struct {
+	Keyspace string
+	Err      error
+}
+
+// Error names the keyspace and the cause.
+func (e *PlanError) Error() string { return fmt.Sprintf("keyspace %q: %v", e.Keyspace, e.Err) }
+
+// Unwrap is the cause.
+func (e *PlanError) Unwrap() error { return e.Err }
+
+// settings is a Keyspace ready for use. It is never changed, only replaced.
+type settings struct {
+	Keyspace
+	template *keyspace.Template
+	loader   *loader.Loader
+	timing   timing
+}
+
+func compile(k Keyspace) (*settings, error) {
+	fail := func(err error) (*settings, error) { return nil, &PlanError{k.Name, err} }
+	template, err := keyspace.Parse(k.Key)
+	if err != nil {
+		return fail(err)
+	}
+	for _, key := range k.Keys {
+		if !template.Matches(key) {
+			return fail(fmt.Errorf("the source key %q does not match the template %q", key, k.Key))
+		}
+	}
+	if k.Expire <= 0 || k.RefreshRatio <= 0 || k.RefreshRatio >= 1 || k.GuardTimeout <= 0 {
+		return fail(fmt.Errorf("expire (%s) and guardTimeout (%s) must be positive, and refreshRatio (%g) between 0 and 1",
+			k.Expire, k.GuardTimeout, k.RefreshRatio))
+	}
+	k.MaxConcurrent = cmp.Or(k.MaxConcurrent, DefaultMaxConcurrent)
+	k.Loader.MaxConns = k.MaxConcurrent
+	load, err := loader.NewHTTP(template, k.Loader)
+	if err != nil {
+		return fail(err)
+	}
+	return &settings{Keyspace: k, template: template, loader: load, timing: newTiming(k)}, nil
+}
+
+// DefaultMaxConcurrent is how many loads of a keyspace run at once if its plan
+// says nothing.
+const DefaultMaxConcurrent = 6
+
+func equal(a, b Keyspace) bool { return reflect.DeepEqual(a, b) }
+
+// sameKeys says that two plans of a keyspace are about the same keys, so that
+// what is known of them holds on.
+func sameKeys(a, b Keyspace) bool { return a.Key == b.Key && a.kept() == b.kept() }
+
+// Overlap returns the first two keyspaces of the lists that can hold the same
+// key. Templates that cannot be parsed overlap with nothing.
+func Overlap(a, b []Keyspace) (x, y string, found bool) {
+	for _, ka := range a {
+		ta, err := keyspace.Parse(ka.Key)
+		if err != nil {
+			continue
+		}
+		i := slices.IndexFunc(b, func(kb Keyspace) bool {
+			tb, err := keyspace.Parse(kb.Key)
+			return err == nil && keyspace.Overlap(ta, tb)
+		})
+		if i >= 0 {
+			return ka.Name, b[i].Name, true
+		}
+	}
+	return "", "", false
+}

@@ -1,0 +1,285 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+const (
+	probeInterval  = time.Second
+	probeTimeout   = 3 * time.Second
+	minProbePause  = 100 * time.Millisecond
+	maxProbePause  = 5 * time.Second
+	minListPause   = time.Second
+	maxListPause   = 5 * time.Minute
+	listingPerLife = 2 // listings in the time in which a new key becomes due
+	// gather lets policies that begin together share one listing.
+	gather = 100 * time.Millisecond
+)
+
+// server is one Redis, shared by all lanes whose policies reach it in the same
+// way: one client, one health probe, one listing.
+type server struct {
+	eng   *Engine
+	conf  redisconn.Config
+	rdb   *redis.Client
+	guard *guard.Guard
+
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+	users  sync.WaitGroup // rebuilds and samples under way
+
+	wantList, wantProbe chan struct{}
+
+	mu       sync.Mutex
+	lanes    map[*lane]struct{}
+	probed   redisconn.Status
+	refusal  redisconn.Status // what rebuilds were refused with; zero if they are served
+	runID    string
+	serving  atomic.Bool // probed is Connected
+	refusing atomic.Bool // refusal is not zero
+}
+
+func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
+	rdb, err := redisconn.New(conf)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{
+		eng: eng, conf: conf, rdb: rdb, guard: guard.New(rdb, eng.opts.Lease),
+		wantList: make(chan struct{}, 1), wantProbe: make(chan struct{}, 1),
+		lanes:  map[*lane]struct{}{},
+		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.loops.Go(func() { s.monitor(ctx) })
+	s.loops.Go(func() { s.list(ctx) })
+	return s, nil
+}
+
+// close ends the loops, and closes the client once no rebuild uses it.
+func (s *server) close() {
+	s.cancel()
+	s.loops.Wait()
+	s.users.Wait()
+	s.guard.Wait()
+	_ = s.rdb.Close()
+}
+
+// attach has the lane told of its keys, and of the server's coming and going.
+func (s *server) attach(l *lane) {
+	s.mu.Lock()
+	s.lanes[l] = struct{}{}
+	s.mu.Unlock()
+	signal(s.wantList)
+}
+
+func (s *server) detach(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lanes, l)
+}
+
+func (s *server) attached() []*lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lanes := make([]*lane, 0, len(s.lanes))
+	for l := range s.lanes {
+		lanes = append(lanes, l)
+	}
+	return lanes
+}
+
+func (s *server) up() bool { return s.serving.Load() }
+
+// status is what the probe says, or what rebuilds were refused with.
+func (s *server) status() redisconn.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusing.Load() && s.serving.Load() {
+		return s.refusal
+	}
+	return s.probed
+}
+
+// suspect takes in the error of a command: a refusal stands until a rebuild is
+// served again; anything else is for the probe to find out, at once.
+func (s *server) suspect(err error) {
+	status := redisconn.Classify(err)
+	if !redisconn.IsReply(err) || status.Reason == redisconn.ConnectionFailed {
+		signal(s.wantProbe)
+		return
+	}
+	s.change(func() {
+		s.refusal = status
+		s.refusing.Store(true)
+	})
+}
+
+// served says that a rebuild could be written.
+func (s *server) served() {
+	if s.refusing.Load() {
+		s.change(func() { s.refusing.Store(false) })
+	}
+}
+
+// change alters the state, and tells the policies if that alters the status.
+func (s *server) change(f func()) {
+	before := s.status()
+	s.mu.Lock()
+	f()
+	s.mu.Unlock()
+	if after := s.status(); after.Reason != before.Reason {
+		s.eng.opts.Log.Info("Redis status changed", "address", s.conf.Address, "reason", after.Reason, "message", after.Message)
+		for _, l := range s.attached() {
+			l.do(func() {}) // wakes it
+			s.eng.opts.OnChange(l.id)
+		}
+	}
+}
+
+// monitor probes the server, and has it listed when it comes or comes back.
+func (s *server) monitor(ctx context.Context) {
+	for pause := minProbePause; ctx.Err() == nil; {
+		probing, cancel := context.WithTimeout(ctx, probeTimeout)
+		runID, status := redisconn.Probe(probing, s.rdb)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		up := status.Reason == redisconn.Connected
+		if up && (!s.up() || runID != s.runID) {
+			s.runID = runID
+			signal(s.wantList)
+		}
+		s.change(func() {
+			s.probed = status
+			s.serving.Store(up)
+		})
+		if up {
+			pause = minProbePause
+			await(ctx, s.wantProbe, probeInterval)
+			await(ctx, nil, minProbePause)
+		} else {
+			await(ctx, nil, pause)
+			pause = min(2*pause, maxProbePause)
+		}
+	}
+}
+
+// list reads all keys through whenever that is wanted, and at intervals.
+func (s *server) list(ctx context.Context) {
+	for ctx.Err() == nil {
+		await(ctx, s.wantList, s.listInterval())
+		await(ctx, nil, gather)
+		if ctx.Err() != nil || !s.up() {
+			continue // when it is up, a listing is wanted
+		}
+		drained(s.wantList)
+		if err := s.listOnce(ctx); err != nil && ctx.Err() == nil {
+			s.suspect(err)
+			s.eng.opts.Log.Info("listing failed", "address", s.conf.Address, "error", err.Error())
+			await(ctx, nil, minListPause)
+			signal(s.wantList)
+		}
+	}
+}
+
+// listInterval is short enough for a new key to be found before it is due.
+func (s *server) listInterval() time.Duration {
+	interval := maxListPause
+	for _, l := range s.attached() {
+		interval = min(interval, l.view.Load().set.timing.staleAge/listingPerLife)
+	}
+	return max(interval, minListPause)
+}
+
+func (s *server) listOnce(ctx context.Context) error {
+	pass := s.eng.passes.Add(1)
+	lanes := s.attached()
+	var index keyspace.Index[*lane]
+	for _, l := range lanes {
+		set := l.view.Load().set
+		if !set.kept() {
+			index.Add(set.template, l)
+			continue
+		}
+		err := discover.Inspect(ctx, s.rdb, set.Keys, func(found []discover.Found) error {
+			l.do(func() { l.found(found, pass) })
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if index.Len() > 0 {
+		if err := s.scan(ctx, &index, pass); err != nil {
+			return err
+		}
+	}
+	for _, l := range lanes {
+		l.do(func() { l.listed(pass, time.Now()) })
+	}
+	return nil
+}
+
+// scan lists all keys once for all lanes, and hands each lane its own.
+func (s *server) scan(ctx context.Context, index *keyspace.Index[*lane], pass uint64) error {
+	owner := func(key string) *lane {
+		for _, l := range index.Find(key) {
+			return l
+		}
+		return nil
+	}
+	wanted := func(key string) bool { return owner(key) != nil }
+	return discover.Scan(ctx, s.rdb, index.Pattern(), wanted, func(found []discover.Found) error {
+		shares := map[*lane][]discover.Found{}
+		for _, f := range found {
+			l := owner(f.Key)
+			shares[l] = append(shares[l], f)
+		}
+		for l, share := range shares {
+			l.do(func() { l.found(share, pass) })
+		}
+		return nil
+	})
+}
+
+// signal asks for something that is done once however often it is asked for.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func drained(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}
+
+// await returns after d, or earlier on a signal or at the end of ctx.
+func await(ctx context.Context, c <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-c:
+	case <-t.C:
+	}
+}

@@ -1,0 +1,76 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// Snapshot is how a policy stands.
+type Snapshot struct {
+	Redis     redisconn.Status
+	Keyspaces []KeyspaceSnapshot // in the plan's order
+
+	// Refreshed is the plan's Refresh token once every key was tried since.
+	Refreshed string
+}
+
+// KeyspaceSnapshot is how a keyspace stands. Keys = Fresh + Stale + Missing.
+type KeyspaceSnapshot struct {
+	Name string
+
+	// Listed says that Redis was read through since the work began; before
+	// that, the counts say nothing.
+	Listed bool
+
+	Keys    int64
+	Fresh   int64 // age up to refreshRatio x expire
+	Stale   int64 // older, but there
+	Missing int64 // should exist, and does not
+	Late    int64 // those stale or missing for longer than a rebuild should take
+	Ignored int64 // match the template, but are no strings or have no expiry
+
+	Loads        Loads
+	LastRefresh  time.Time // the last commit; zero if there was none
+	OldestLoad   time.Time // when the oldest value was loaded; zero without keys
+	LastFailure  *Failure
+	LoadersState LoadersState
+}
+
+// LoadersState says whether a keyspace's loads succeed.
+type LoadersState string
+
+// The states.
+const (
+	NoLoads    LoadersState = ""           // none has ended yet
+	Succeeding LoadersState = "Succeeding" // also if some keys fail
+	Failing    LoadersState = "Failing"    // several in a row failed
+)
+
+// Loads counts loads since the work began.
+type Loads struct{ Succeeded, Failed int64 }
+
+// Failure is why a rebuild failed.
+type Failure struct {
+	Time    time.Time
+	Reason  string // a loader.Reason, or one of the reasons below
+	Message string // holds no secret
+}
+
+// The reasons beside those of package loader.
+const (
+	WrongType  = "WrongType"  // the key is not a string
+	NoExpiry   = "NoExpiry"   // the key has no TTL
+	GuardLost  = "GuardLost"  // another took the guard during the load
+	RedisError = "RedisError" // Redis refused a command, or was not reached
+)
+
+// LateShare is the share of a policy's keys that may be late while it still
+// counts as fresh.
+const LateShare = 0.01
+
+// TooLate says whether so many of the keys are late that they are not fresh.
+func TooLate(late, keys int64) bool { return float64(late) > LateShare*float64(keys) }

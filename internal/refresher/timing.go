@@ -1,0 +1,91 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"time"
+)
+
+const (
+	// jitter is the share of the time to the refresh ratio by which a key may
+	// come earlier, so that keys written together do not stay together.
+	jitter = 0.1
+
+	// least is the share of the time to the refresh ratio that lies at least
+	// between two loads of one key, whatever TTL an application gives it.
+	least = 0.5
+
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 30 * time.Second
+)
+
+// timing is the arithmetic of one keyspace's lifetime. Ages are measured from
+// the write, on Redis' clock: age = expire - remaining TTL.
+//
+//	0 ........... earliest ..... due ..... staleAge ................ expire
+//	write          a key is due somewhere  fresh | stale              gone
+//	               in here: jitter
+//	                             └ lead ┘ what a load takes
+type timing struct {
+	expire   time.Duration
+	staleAge time.Duration // refresh ratio x expire
+	grace    time.Duration // how long a key may be stale or missing before that counts as late
+}
+
+func newTiming(k Keyspace) timing {
+	t := timing{expire: k.Expire, staleAge: time.Duration(k.RefreshRatio * float64(k.Expire))}
+	t.grace = min(k.GuardTimeout, (t.expire-t.staleAge)/2)
+	return t
+}
+
+// untilStale is how long a key with this TTL stays fresh. A TTL longer than
+// expire is the application's wish: such a key is due in the last part of its
+// life, like any other.
+func (t timing) untilStale(ttl time.Duration) time.Duration {
+	return ttl - (t.expire - t.staleAge)
+}
+
+// untilDue is how long a key with this TTL can be left alone. lead is what a
+// load is expected to take, and random lies in [0, 1).
+func (t timing) untilDue(ttl, lead time.Duration, random float64) time.Duration {
+	early := time.Duration(random * jitter * float64(t.staleAge))
+	return t.untilStale(ttl) - min(lead, t.staleAge/2) - early
+}
+
+// due says whether a key with this TTL may be rebuilt: it is within the time in
+// which untilDue can place it.
+func (t timing) due(ttl, lead time.Duration) bool { return t.untilDue(ttl, lead, 1) <= 0 }
+
+// interval lies at least between two loads of one key.
+func (t timing) interval() time.Duration {
+	return time.Duration(least * float64(t.staleAge))
+}
+
+// backoff is how long to wait after a number of failures in a row: doubled each
+// time from a floor, so that several tries fit between a key's being due and
+// its expiry, and never more often than the schedule beyond them. A random
+// quarter is taken off to part those who failed together.
+func (t timing) backoff(failures int, random float64) time.Duration {
+	floor := max(minBackoff, min(time.Second, (t.expire-t.staleAge)/8))
+	ceiling := max(floor, min(maxBackoff, t.staleAge))
+	wait := floor << min(max(failures-1, 0), 16)
+	wait = min(wait, ceiling)
+	return wait - time.Duration(random*float64(wait)/4)
+}
+
+// estimate foresees how long the next load takes, from how long loads took: a
+// smoothed mean and four times the smoothed deviation.
+// Source: RFC 6298, section 2, where it foresees round trips.
+type estimate struct{ mean, deviation time.Duration }
+
+func (e *estimate) add(took time.Duration) {
+	if e.mean == 0 {
+		e.mean, e.deviation = took, took/2
+		return
+	}
+	e.deviation += ((took - e.mean).Abs() - e.deviation) / 4
+	e.mean += (took - e.mean) / 8
+}
+
+func (e *estimate) upper() time.Duration { return e.mean + 4*e.deviation }
