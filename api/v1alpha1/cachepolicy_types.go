@@ -56,6 +56,12 @@ type CachePolicyList struct {
 }
 
 // CachePolicySpec is what is asked for: a Redis, the lifetimes, and the keyspaces.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.expire) || self.keyspaces.all(k, has(k.expire))`,message=`set spec.expire, or expire in every keyspace: how long a value may live has no default`
+// +kubebuilder:validation:XValidation:rule=`self.keyspaces.all(k, !has(k.loader.http.timeout) || duration(k.loader.http.timeout) <= duration(has(k.guardTimeout) ? k.guardTimeout : self.guardTimeout))`,message=`a loader's timeout must not be longer than its keyspace's guardTimeout: lower loader.http.timeout or raise guardTimeout`
+// +kubebuilder:validation:XValidation:rule=`self.keyspaces.all(a, !a.key.matches(r'^([^{}:]*|\{[a-z]\w*\})(:([^{}:]*|\{[a-z]\w*\}))*$') || self.keyspaces.all(b, a.name >= b.name || !b.key.matches(r'^([^{}:]*|\{[a-z]\w*\})(:([^{}:]*|\{[a-z]\w*\}))*$') || [a.key.split(':')].all(s, [b.key.split(':')].all(t, s.size() != t.size() || s.size() > 16 || [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].exists(i, i < s.size() && (s[i].startsWith('{') ? t[i] == "" : t[i].startsWith('{') ? s[i] == "" : !(s[i] in [t[i]])))))))`,message=`no key may match the key templates of two keyspaces; tell them apart by text that stands at the same place, as in product:{id} and page:{id}`
+// +kubebuilder:validation:XValidation:rule=`self.keyspaces.all(a, !a.key.matches(r'^([^{}]|\{\{|\}\})*\{[a-z]\w*\}([^{}]|\{\{|\}\})*$') || self.keyspaces.all(b, a.name >= b.name || !b.key.matches(r'^([^{}]|\{\{|\}\})*\{[a-z]\w*\}([^{}]|\{\{|\}\})*$') || (a.key.matches(r'^([^{}:]*|\{[a-z]\w*\})(:([^{}:]*|\{[a-z]\w*\}))*$') && b.key.matches(r'^([^{}:]*|\{[a-z]\w*\})(:([^{}:]*|\{[a-z]\w*\}))*$')) || a.key.split(':').size() != b.key.split(':').size() || a.key.find(r'^([^{}]|\{\{|\}\})*').split(':').size() != b.key.find(r'^([^{}]|\{\{|\}\})*').split(':').size() || !(a.key.startsWith(b.key.find(r'^([^{}]|\{\{|\}\})*')) || b.key.startsWith(a.key.find(r'^([^{}]|\{\{|\}\})*'))) || !(a.key.endsWith(b.key.find(r'([^{}]|\{\{|\}\})*$')) || b.key.endsWith(a.key.find(r'([^{}]|\{\{|\}\})*$')))))`,message=`no key may match the key templates of two keyspaces; tell them apart by text that stands at the same place, as in product:{id} and page:{id}`
+// +kubebuilder:validation:XValidation:rule=`self.keyspaces.all(a, !a.key.matches(r'^([^{}]|\{\{|\}\})*\{\+[a-z]\w*\}([^{}]|\{\{|\}\})*$') || self.keyspaces.all(b, a.name == b.name || b.key.size() <= a.key.find(r'^([^{}]|\{\{|\}\})*').size() + a.key.find(r'([^{}]|\{\{|\}\})*$').size() || !b.key.startsWith(a.key.find(r'^([^{}]|\{\{|\}\})*')) || !b.key.endsWith(a.key.find(r'([^{}]|\{\{|\}\})*$'))))`,message=`no key may match the key templates of two keyspaces; tell them apart by text that stands at the same place, as in product:{id} and page:{id}`
 type CachePolicySpec struct {
 	// redis is the server (Redis 7.0 or newer, or Valkey) whose keys are kept fresh.
 	// +required
@@ -68,6 +74,7 @@ type CachePolicySpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=28
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message=`write an expire of 1s to 720h, such as 90s, 5m or 24h; the units are h, m, s and ms`
 	Expire *metav1.Duration `json:"expire,omitempty"`
 
 	// refreshRatio is the share of its lifetime after which a key is due for a
@@ -76,7 +83,7 @@ type CachePolicySpec struct {
 	// 1% to 99%. It is the default of all keyspaces.
 	// +optional
 	// +kubebuilder:default="62%"
-	// +kubebuilder:validation:MaxLength=3
+	// +kubebuilder:validation:MaxLength=16
 	RefreshRatio Percentage `json:"refreshRatio,omitempty"`
 
 	// guardTimeout is the longest that a rebuild may hold a key's guard (its
@@ -91,6 +98,7 @@ type CachePolicySpec struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=28
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')`,message=`write a guardTimeout of 100ms to 5m, such as 6s; the units are h, m, s and ms`
 	GuardTimeout *metav1.Duration `json:"guardTimeout,omitempty"`
 
 	// suspend stops all work on the policy's keys, without deleting any: they
@@ -109,4 +117,6 @@ type CachePolicySpec struct {
 }
 
 // Percentage is a whole percentage such as 62%, from 1% to 99%.
+//
+// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[1-9][0-9]?%$')`,message=`write a whole percentage from 1% to 99%, such as 62%`
 type Percentage string

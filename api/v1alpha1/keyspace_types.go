@@ -9,6 +9,11 @@ import (
 
 // Keyspace is a family of Redis keys that share a template, a loader and a
 // lifetime. Only keys that hold a string are kept fresh.
+//
+// +kubebuilder:validation:XValidation:rule=`[self.loader.http.url.replace('{+', '{').findAll(r'\{[^{}]*\}')].all(p, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].all(i, i >= p.size() || p[i] == '{key}' || self.key.replace('{{', "").replace('{+', '{').indexOf(p[i]) >= 0))`,message=`use in the url only placeholders that the key template has, or {key} for the whole key`
+// +kubebuilder:validation:XValidation:rule=`!has(self.source.keys) || [self.key == self.key.find(r'^([^{}]|\{\{|\}\})*')].all(l, [self.key.find(r'^([^{}]|\{\{|\}\})*').replace('{{', '{').replace('}}', '}')].all(h, [self.key.find(r'([^{}]|\{\{|\}\})*$').replace('{{', '{').replace('}}', '}')].all(t, self.source.keys.all(k, k.indexOf(h) == 0 && k.lastIndexOf(t) == k.size() - t.size() && (l ? k.size() == h.size() : k.size() > h.size() + t.size())))))`,message=`every one of source.keys must match the key template: begin and end as it does, with something in each placeholder's place`
+// +kubebuilder:validation:XValidation:rule=`!has(self.source.keys) || self.key.replace('{{', "").contains('{+') || [self.key.split(':').size()].all(n, self.source.keys.all(k, k.split(':').size() == n))`,message=`every one of source.keys must match the key template: have as many colons as it does, since {name} stands for no colon; write {+name} for a part that may hold some`
+// +kubebuilder:validation:XValidation:rule=`!has(self.source.keys) || self.key.find(r'[^}]\}([^{}]|\{\{|\}\})+\{[^{]') == "" || [self.key.find(r'^([^{}]|\{\{|\}\})*').replace('{{', '{').replace('}}', '}')].all(h, [self.key.find(r'([^{}]|\{\{|\}\})*$').replace('{{', '{').replace('}}', '}')].all(t, [self.key.find(r'[^}]\}([^{}]|\{\{|\}\})+\{[^{]').substring(2, self.key.find(r'[^}]\}([^{}]|\{\{|\}\})+\{[^{]').size() - 2).replace('{{', '{').replace('}}', '}')].all(m, self.source.keys.all(k, k.size() > h.size() + 1 && k.indexOf(m, h.size() + 1) > 0 && k.indexOf(m, h.size() + 1) + m.size() < k.size() - t.size()))))`,message=`every one of source.keys must match the key template: hold the text that stands between its placeholders, with something on either side`
 type Keyspace struct {
 	// name of the keyspace, unique in the policy: a DNS label. It appears in
 	// status, events and metrics.
@@ -28,6 +33,12 @@ type Keyspace struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([^{}\x00-\x1f\x7f]|\{\{|\}\}|\{\+?[a-z][a-zA-Z0-9_]{0,31}\})+$')`,message=`write placeholders as {name} or {+name}, the name a small letter followed by up to 31 letters, digits or underscores; write {{ and }} for a brace that is part of the key; leave out control characters`
+	// +kubebuilder:validation:XValidation:rule=`!self.startsWith('keepfresh:')`,message=`begin the key template with something other than keepfresh:, which is reserved for the operator's own keys`
+	// +kubebuilder:validation:XValidation:rule=`!self.replace('{{', "").matches(r'\{\+?key\}')`,message=`give the placeholder a name other than key, which stands for the whole key in a url`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'[^}]\}\{[^{]')`,message=`put text between two placeholders, such as a colon: where one ends and the next begins cannot be told otherwise`
+	// +kubebuilder:validation:XValidation:rule=`[self.replace('{{', "").replace('{+', '{').findAll(r'\{\w+\}')].all(p, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].all(i, i >= p.size() || self.replace('{{', "").replace('{+', '{').indexOf(p[i]) == self.replace('{{', "").replace('{+', '{').lastIndexOf(p[i])))`,message=`give each placeholder of the key template a name of its own`
+	// +kubebuilder:validation:XValidation:rule=`self.replace('{{', "").split('{').size() <= 17`,message=`use at most 16 placeholders in a key template`
 	Key string `json:"key"`
 
 	// source says which of the keys that match are kept fresh: by default those
@@ -52,11 +63,12 @@ type Keyspace struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=28
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message=`write an expire of 1s to 720h, such as 90s, 5m or 24h; the units are h, m, s and ms`
 	Expire *metav1.Duration `json:"expire,omitempty"`
 
 	// refreshRatio overrides the policy's refreshRatio for this keyspace: 1% to 99%.
 	// +optional
-	// +kubebuilder:validation:MaxLength=3
+	// +kubebuilder:validation:MaxLength=16
 	RefreshRatio Percentage `json:"refreshRatio,omitempty"`
 
 	// guardTimeout overrides the policy's guardTimeout for this keyspace: 100ms to 5m.
@@ -64,10 +76,13 @@ type Keyspace struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=28
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')`,message=`write a guardTimeout of 100ms to 5m, such as 6s; the units are h, m, s and ms`
 	GuardTimeout *metav1.Duration `json:"guardTimeout,omitempty"`
 }
 
 // Source says which keys are kept fresh. Exactly one of its fields is set.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.existing) != has(self.keys)`,message=`set exactly one of existing ({}) and keys`
 type Source struct {
 	// existing keeps fresh whatever the application has put into Redis:
 	// refresh-ahead. A key that has been deleted or has expired is forgotten.
@@ -83,6 +98,7 @@ type Source struct {
 	// +kubebuilder:validation:MaxItems=1000
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule=`!self.startsWith('keepfresh:')`,message=`keys that begin with keepfresh: are the operator's own; leave them out`
 	Keys []string `json:"keys,omitempty"`
 }
 
@@ -134,6 +150,13 @@ type HTTPLoader struct {
 	// +required
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^https?://')`,message=`begin the url with http:// or https://`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*@')`,message=`take the user and password out of the url; send credentials by a header with valueFrom.secretKeyRef`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*[{}]')`,message=`keep placeholders out of the url's host and port; the first may stand after a slash or a question mark`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#{}@]*([/?#]|$)') || self.matches(r'^\w+://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#]|$)')`,message=`write a host, and at most a port from 1 to 65535, after the url's scheme, such as http://catalog.shop.svc:8080/`
+	// +kubebuilder:validation:XValidation:rule=`!self.contains('#')`,message=`take the fragment out of the url; write %23 for the character #`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([!#$&(-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2}|\{\+?[a-z][a-zA-Z0-9_]{0,31}\})*$')`,message=`use only {name} and {+name} as placeholders in the url, and percent-encode braces, spaces and all else that may not stand in a url`
+	// +kubebuilder:validation:XValidation:rule=`self.split('{').size() <= 17`,message=`use at most 16 placeholders in a url`
 	URL string `json:"url"`
 
 	// timeout of one load, from dialling to the last byte of the body: 10ms to
@@ -143,6 +166,7 @@ type HTTPLoader struct {
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=28
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('10ms') && duration(self) <= duration('5m')`,message=`write a timeout of 10ms to 5m, such as 2s or 500ms; the units are h, m, s and ms`
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
 	// headers of each request, at most 16.
@@ -150,6 +174,7 @@ type HTTPLoader struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule=`self.all(a, self.exists_one(b, a.name.lowerAscii() == b.name.lowerAscii()))`,message=`name each header once; upper and lower case do not tell two headers apart`
 	Headers []HTTPHeader `json:"headers,omitempty"`
 
 	// maxBodyBytes is the largest body that is accepted as a value, in bytes: 1
@@ -162,18 +187,23 @@ type HTTPLoader struct {
 }
 
 // HTTPHeader is a header of a request. Exactly one of value and valueFrom is set.
+//
+// +kubebuilder:validation:XValidation:rule=`has(self.value) != has(self.valueFrom)`,message=`set exactly one of value and valueFrom`
 type HTTPHeader struct {
 	// name of the header. Those that the connection itself decides, such as Host
 	// and Content-Length, are refused.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^[-!#$%&*+.^_|~0-9A-Za-z]+$')`,message=`write a header name of letters, digits and hyphens, such as Authorization`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'(?i)^(host|connection|content-length|expect|if-.*|keep-alive|proxy-.*|range|te|trailer|transfer-encoding|upgrade)$')`,message=`leave this header out: the connection decides it, or it would change what an answer means`
 	Name string `json:"name"`
 
 	// value of the header, readable by whoever can read the policy. For
 	// credentials use valueFrom.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'[\x00-\x1f\x7f]')`,message=`leave control characters such as line breaks out of a header value`
 	Value *string `json:"value,omitempty"`
 
 	// valueFrom takes the value from elsewhere.
