@@ -18,6 +18,7 @@ package refresher
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +107,8 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	old := e.policies[id]
 	if old == nil {
 		old = &policy{}
+	} else if reflect.DeepEqual(old.plan, plan) {
+		return nil
 	}
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {

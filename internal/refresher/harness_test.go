@@ -116,7 +116,7 @@ func (w *world) engine(opts Options) *Engine {
 func (w *world) keyspace(change ...func(*Keyspace)) Keyspace {
 	k := Keyspace{
 		Name: "products", Key: "product:{id}",
-		Expire: 2 * time.Second, RefreshRatio: 0.62, GuardTimeout: time.Second,
+		Expire: 2 * time.Second, DueAfter: 1240 * time.Millisecond, GuardTimeout: time.Second,
 		Loader:        loader.HTTP{URL: w.backend.URL + "/{id}", Timeout: time.Second},
 		MaxConcurrent: 6, OnNotFound: Delete,
 	}

@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
@@ -44,7 +44,7 @@ type Keyspace struct {
 	Keys []string
 
 	Expire       time.Duration // the TTL that a rebuild writes
-	RefreshRatio float64       // the share of Expire after which a key is due, in (0, 1)
+	DueAfter     time.Duration // the age after which a key is stale: refresh ratio x Expire
 	GuardTimeout time.Duration // the longest that a rebuild may take
 
 	Loader        loader.HTTP
@@ -95,9 +95,9 @@ func compile(k Keyspace) (*settings, error) {
 			return fail(fmt.Errorf("the source key %q does not match the template %q", key, k.Key))
 		}
 	}
-	if k.Expire <= 0 || k.RefreshRatio <= 0 || k.RefreshRatio >= 1 || k.GuardTimeout <= 0 {
-		return fail(fmt.Errorf("expire (%s) and guardTimeout (%s) must be positive, and refreshRatio (%g) between 0 and 1",
-			k.Expire, k.GuardTimeout, k.RefreshRatio))
+	if k.DueAfter <= 0 || k.DueAfter >= k.Expire || k.GuardTimeout <= 0 {
+		return fail(fmt.Errorf("a key must become due (%s) between its writing and its expiry (%s), and guardTimeout (%s) must be positive",
+			k.DueAfter, k.Expire, k.GuardTimeout))
 	}
 	k.MaxConcurrent = cmp.Or(k.MaxConcurrent, DefaultMaxConcurrent)
 	k.Loader.MaxConns = k.MaxConcurrent
@@ -118,21 +118,15 @@ func equal(a, b Keyspace) bool { return reflect.DeepEqual(a, b) }
 // what is known of them holds on.
 func sameKeys(a, b Keyspace) bool { return a.Key == b.Key && a.kept() == b.kept() }
 
-// Overlap returns the first two keyspaces of the lists that can hold the same
-// key. Templates that cannot be parsed overlap with nothing.
-func Overlap(a, b []Keyspace) (x, y string, found bool) {
-	for _, ka := range a {
-		ta, err := keyspace.Parse(ka.Key)
-		if err != nil {
-			continue
-		}
-		i := slices.IndexFunc(b, func(kb Keyspace) bool {
-			tb, err := keyspace.Parse(kb.Key)
-			return err == nil && keyspace.Overlap(ta, tb)
-		})
-		if i >= 0 {
-			return ka.Name, b[i].Name, true
-		}
+// Overlap says whether some key matches both templates. One that cannot be
+// parsed overlaps with nothing.
+func Overlap(a, b string) bool {
+	x, _, _ := strings.Cut(a, "{")
+	y, _, _ := strings.Cut(b, "{")
+	if !strings.HasPrefix(x, y) && !strings.HasPrefix(y, x) {
+		return false // most pairs, without parsing
 	}
-	return "", "", false
+	ta, errA := keyspace.Parse(a)
+	tb, errB := keyspace.Parse(b)
+	return errA == nil && errB == nil && keyspace.Overlap(ta, tb)
 }

@@ -29,12 +29,12 @@ const (
 //	                             └ lead ┘ what a load takes
 type timing struct {
 	expire   time.Duration
-	staleAge time.Duration // refresh ratio x expire
+	staleAge time.Duration // Keyspace.DueAfter
 	grace    time.Duration // how long a key may be stale or missing before that counts as late
 }
 
 func newTiming(k Keyspace) timing {
-	t := timing{expire: k.Expire, staleAge: time.Duration(k.RefreshRatio * float64(k.Expire))}
+	t := timing{expire: k.Expire, staleAge: k.DueAfter}
 	t.grace = min(k.GuardTimeout, (t.expire-t.staleAge)/2)
 	return t
 }
