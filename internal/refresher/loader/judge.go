@@ -132,10 +132,10 @@ func tlsFailure(err error) (what string, ok bool) {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "has a certificate that cannot be verified", true
 	}
-	if errors.Is(err, http.ErrSchemeMismatch) {
-		return "speaks HTTP without TLS there", true
-	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		if string(record.RecordHeader[:]) == "HTTP/" {
+			return "speaks HTTP without TLS there", true
+		}
 		return "does not speak TLS there", true
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {

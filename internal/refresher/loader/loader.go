@@ -60,12 +60,13 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	accepts := header.Get("Accept-Encoding")
 	l := &Loader{
 		urls:           urls,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
 		transport:      o.transport,
-		acceptsEncoded: header.Get("Accept-Encoding") != "",
+		acceptsEncoded: accepts != "" && accepts != "identity",
 		close:          func() {},
 	}
 	if l.transport == nil {

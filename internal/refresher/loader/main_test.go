@@ -1,0 +1,106 @@
+package loader
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is the timeout of loads that are not meant to reach it, haste of those
+// that are.
+const (
+	patience = 20 * time.Second
+	haste    = 100 * time.Millisecond
+)
+
+// newLoader returns a loader of keys {id} from base + /{id}, for the time of the
+// test.
+func newLoader(t testing.TB, base string, cfg HTTP, opts ...Option) *Loader {
+	t.Helper()
+	cfg.URL = base + "/{id}"
+	if cfg.Timeout == 0 {
+		cfg.Timeout = patience
+	}
+	l, err := NewHTTP(keyspace.MustParse("p:{id}"), cfg, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// serve runs a server for the time of the test.
+func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	return start(t, httptest.NewUnstartedServer(handler), (*httptest.Server).Start)
+}
+
+func start(t testing.TB, s *httptest.Server, how func(*httptest.Server)) *httptest.Server {
+	t.Helper()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	how(s)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s
+}
+
+// answer runs a server that answers every connection with the same bytes, and
+// then closes it. It reads the request's first bytes before.
+func answer(t testing.TB, bytes string) (base string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = conn.Write([]byte(bytes))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// asError returns err as what Load promises, or fails.
+func asError(t testing.TB, err error) *Error {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("got %T %v, want an *Error", err, err)
+	}
+	return e
+}
+
+// wantReason fails unless err has the reason.
+func wantReason(t testing.TB, err error, want Reason) *Error {
+	t.Helper()
+	e := asError(t, err)
+	if e.Reason != want {
+		t.Fatalf("got %v, want reason %s", e, want)
+	}
+	return e
+}
