@@ -21,6 +21,7 @@ const (
 // view is what a lane shows to others. It is never changed, only replaced.
 type view struct {
 	KeyspaceSnapshot
+	at        time.Time
 	set       *settings
 	refreshed string // the token of the last refresh on demand that is done
 }
@@ -191,9 +192,10 @@ func (l *lane) report(now time.Time) {
 // publish shows how the lane stands, and calls for attention if that changes a
 // condition.
 func (l *lane) publish() {
-	c, oldest := l.count(time.Now())
+	now := time.Now()
+	c, oldest := l.count(now)
 	c = c.corrected(l.account.sample)
-	v := &view{set: l.set, refreshed: l.force.handled, KeyspaceSnapshot: KeyspaceSnapshot{
+	v := &view{at: now, set: l.set, refreshed: l.force.handled, KeyspaceSnapshot: KeyspaceSnapshot{
 		Name: l.name, Listed: l.account.pass != 0,
 		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,

@@ -1,0 +1,156 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command keepfresh is the operator: it watches CachePolicies, keeps the keys
+// that they declare fresh in Redis, and reports in their status.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/redis/go-redis/v9"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/controllers"
+	"github.com/keepfresh/keepfresh/internal/refresher"
+)
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update,namespace=keepfresh-system
+
+const (
+	// drainTimeout is how long loads that run at SIGTERM may take to finish. It
+	// lies within the manager's own 30 s, and that within a Pod's usual grace.
+	drainTimeout = 20 * time.Second
+	syncTimeout  = time.Second
+)
+
+type options struct {
+	metricsAddr, probeAddr string
+	leaderElect            bool
+	electionNamespace      string
+	watchNamespaces        string
+	zap                    zap.Options
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where to serve metrics by HTTP; 0 serves none.")
+	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where to serve /healthz and /readyz; 0 serves none.")
+	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Let only one of several replicas work at a time.")
+	flag.StringVar(&o.electionNamespace, "leader-election-namespace", "", "The namespace of the election's Lease; the Pod's own if empty.")
+	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
+	o.zap.BindFlags(flag.CommandLine)
+	flag.Parse()
+
+	log := zap.New(zap.UseFlagOptions(&o.zap))
+	ctrl.SetLogger(log)
+	redis.SetLogger(redisLog{log.WithName("redis")})
+	if err := run(ctrl.SetupSignalHandler(), o, log); err != nil {
+		log.Error(err, "Keepfresh ends")
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, log logr.Logger) error {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(cachev1alpha1.AddToScheme(scheme))
+
+	conf, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server (set --kubeconfig or KUBECONFIG, or run in a Pod): %w", err)
+	}
+	mgr, err := ctrl.NewManager(conf, ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.probeAddr,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "keepfresh.cache.keepfresh.dev",
+		LeaderElectionNamespace:       o.electionNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache:                         cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
+	})
+	if err != nil {
+		return fmt.Errorf("set up the manager: %w", err)
+	}
+
+	wakeups := &controllers.Wakeups{}
+	engine := refresher.New(refresher.Options{
+		OnChange:   wakeups.Notify,
+		Registerer: metrics.Registry,
+		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
+	})
+	reconciler := &controllers.CachePolicyReconciler{
+		Client:  mgr.GetClient(),
+		Engine:  engine,
+		Events:  mgr.GetEventRecorder("keepfresh"),
+		Wakeups: wakeups,
+	}
+	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	if err := addChecks(mgr, engine); err != nil {
+		return fmt.Errorf("set up the health checks: %w", err)
+	}
+	err = mgr.Start(ctx)
+	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	engine.Close(drain)
+	return err
+}
+
+// addChecks lets /healthz tell whether the engine's loops turn, and /readyz
+// whether the API server's objects have been read.
+func addChecks(mgr manager.Manager, engine *refresher.Engine) error {
+	alive := func(*http.Request) error { return engine.Healthy() }
+	synced := func(r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), syncTimeout)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the caches are not in sync with the API server")
+		}
+		return nil
+	}
+	return errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddHealthzCheck("engine", alive),
+		mgr.AddReadyzCheck("caches", synced),
+	)
+}
+
+func namespaces(list string) map[string]cache.Config {
+	found := map[string]cache.Config{}
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			found[name] = cache.Config{}
+		}
+	}
+	return found
+}
+
+// redisLog takes go-redis' own log, which repeats what conditions tell.
+type redisLog struct{ logr.Logger }
+
+// Printf logs for those who want to know more.
+func (l redisLog) Printf(_ context.Context, format string, v ...any) {
+	l.V(1).Info(fmt.Sprintf(format, v...))
+}

@@ -1,0 +1,156 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers connects the API server with the engine: it translates
+// CachePolicies and their Secrets into plans, and the engine's snapshots into
+// status. What is refreshed, and when, is not decided here.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/refresher"
+)
+
+// Engine is what the reconciler needs of a refresher.Engine.
+type Engine interface {
+	Apply(refresher.ID, refresher.Plan) error
+	Remove(refresher.ID)
+	Snapshot(refresher.ID) (refresher.Snapshot, bool)
+}
+
+// CachePolicyReconciler hands policies to the engine and reports on them.
+type CachePolicyReconciler struct {
+	client.Client
+	Engine   Engine
+	Events   events.EventRecorder
+	Wakeups  *Wakeups         // of the engine's
+	Now      func() time.Time // time.Now if nil
+	Parallel int              // policies reconciled at once; 4 if 0
+
+	secrets *secretCache
+}
+
+// +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile puts a policy into force and writes its status.
+func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	id := refresher.ID{Namespace: req.Namespace, Name: req.Name}
+	policy := &cachev1alpha1.CachePolicy{}
+	if err := r.Get(ctx, req.NamespacedName, policy); apierrors.IsNotFound(err) {
+		r.Engine.Remove(id)
+		return ctrl.Result{}, nil
+	} else if err != nil {
+		return ctrl.Result{}, fmt.Errorf("read the policy: %w", err)
+	}
+	if !policy.DeletionTimestamp.IsZero() {
+		r.Engine.Remove(id)
+		return ctrl.Result{}, nil
+	}
+
+	err := r.enforce(ctx, id, policy)
+	s := situation{policy: policy, problem: asProblem(err)}
+	if err != nil && s.problem == nil {
+		return ctrl.Result{}, err
+	}
+	s.snapshot, s.running = r.Engine.Snapshot(id)
+	wait, err := r.report(ctx, s)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("write the status: %w", client.IgnoreNotFound(err))
+	}
+	if !s.running {
+		wait = 0 // an event will tell
+	}
+	return ctrl.Result{RequeueAfter: wait}, nil
+}
+
+// enforce puts the spec into force. An error that is a *problem says why that
+// cannot be; then what was in force before stays so, except for keys that are
+// an older policy's.
+func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy) error {
+	if policy.Spec.Suspend {
+		r.Engine.Remove(id)
+		return nil
+	}
+	if p := selfConflict(policy); p != nil {
+		return p
+	}
+	secrets, err := r.secrets.of(ctx, policy)
+	if err != nil {
+		return err
+	}
+	plan, err := plan(policy, secrets)
+	if err != nil {
+		return err
+	}
+	others, err := overlapping(ctx, r.Client, policy)
+	if err != nil {
+		return err
+	}
+	conflict := yield(&plan, policy, others)
+	if len(plan.Keyspaces) == 0 {
+		r.Engine.Remove(id)
+		return conflict
+	}
+	if err := r.Engine.Apply(id, plan); err != nil {
+		return problemf(cachev1alpha1.ReasonInvalidSpec, "%v", err)
+	}
+	if conflict != nil {
+		return conflict
+	}
+	return nil
+}
+
+// report writes the status if it is worth it, tells of a change, and says when
+// to report again.
+func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.Duration, error) {
+	now := time.Now()
+	if r.Now != nil {
+		now = r.Now()
+	}
+	before := s.policy.DeepCopy()
+	s.policy.Status = status(s, now)
+	if !worthWriting(&before.Status, &s.policy.Status, now) {
+		return max(time.Second, reportInterval-now.Sub(before.Status.LastMeasureTime.Time)), nil
+	}
+	if reflect.DeepEqual(before.Status, s.policy.Status) {
+		return reportInterval, nil
+	}
+	if err := r.Status().Patch(ctx, s.policy, client.MergeFrom(before)); err != nil {
+		return 0, err
+	}
+	r.tell(before, s.policy)
+	return reportInterval, nil
+}
+
+// tell emits an event when the policy's summary changes, and when a refresh on
+// demand is done.
+func (r *CachePolicyReconciler) tell(before, after *cachev1alpha1.CachePolicy) {
+	was := apimeta.FindStatusCondition(before.Status.Conditions, cachev1alpha1.ConditionReady)
+	is := apimeta.FindStatusCondition(after.Status.Conditions, cachev1alpha1.ConditionReady)
+	if was == nil || was.Status != is.Status || was.Reason != is.Reason {
+		kind := corev1.EventTypeNormal
+		if is.Status != metav1.ConditionTrue && is.Reason != cachev1alpha1.ReasonDiscovering && is.Reason != cachev1alpha1.ReasonSuspended {
+			kind = corev1.EventTypeWarning
+		}
+		r.Events.Eventf(after, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
+	}
+	if before.Status.LastHandledRefreshAt != after.Status.LastHandledRefreshAt {
+		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "every key was refreshed on demand")
+	}
+}

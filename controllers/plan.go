@@ -1,0 +1,165 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// problem keeps a spec from coming into force until somebody changes it, or
+// something that it refers to. Trying again by itself would not help.
+type problem struct{ reason, message string }
+
+// Error is the message that the conditions carry.
+func (p *problem) Error() string { return p.message }
+
+func problemf(reason, format string, args ...any) *problem {
+	return &problem{reason, fmt.Sprintf(format, args...)}
+}
+
+// asProblem is the problem in err, or nil.
+func asProblem(err error) *problem {
+	var p *problem
+	errors.As(err, &p)
+	return p
+}
+
+// plan translates a policy and its Secrets into what the engine takes. An error
+// is a *problem.
+func plan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
+	var out refresher.Plan
+	var err error
+	if out.Redis, err = redis(p.Spec.Redis, s); err != nil {
+		return out, err
+	}
+	for i := range p.Spec.Keyspaces {
+		k, err := keyspace(&p.Spec, &p.Spec.Keyspaces[i], s)
+		if err != nil {
+			return out, err
+		}
+		out.Keyspaces = append(out.Keyspaces, k)
+	}
+	if token := refreshToken(p); token != p.Status.LastHandledRefreshAt {
+		out.Refresh = token
+	}
+	return out, nil
+}
+
+func redis(r cachev1alpha1.Redis, s secrets) (redisconn.Config, error) {
+	conf := redisconn.Config{Address: strings.ToLower(r.Addresses[0]), Database: int(r.Database)}
+	if r.Auth != nil {
+		name := r.Auth.SecretRef.Name
+		password, err := s.value(name, "password")
+		if err != nil {
+			return conf, err
+		}
+		conf.Password = redisconn.Secret(password)
+		conf.Username = string(s[name].Data["username"])
+	}
+	if r.TLS == nil {
+		return conf, nil
+	}
+	conf.TLS = redisconn.TLS{Enabled: true, ServerName: r.TLS.ServerName}
+	if ref := r.TLS.CASecretRef; ref != nil {
+		key := ref.Key
+		if key == "" {
+			key = cachev1alpha1.DefaultCASecretKey
+		}
+		ca, err := s.value(ref.Name, key)
+		if err != nil {
+			return conf, err
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM([]byte(ca)) {
+			return conf, problemf(cachev1alpha1.ReasonSecretInvalid, "key %q of Secret %q holds no PEM certificate", key, ref.Name)
+		}
+		conf.TLS.CA = ca
+	}
+	if ref := r.TLS.CertSecretRef; ref != nil {
+		cert, err := s.value(ref.Name, "tls.crt")
+		if err != nil {
+			return conf, err
+		}
+		key, err := s.value(ref.Name, "tls.key")
+		if err != nil {
+			return conf, err
+		}
+		if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
+			return conf, problemf(cachev1alpha1.ReasonSecretInvalid, "tls.crt and tls.key of Secret %q are no pair of certificate and key", ref.Name)
+		}
+		conf.TLS.Cert, conf.TLS.Key = cert, redisconn.Secret(key)
+	}
+	return conf, nil
+}
+
+func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s secrets) (refresher.Keyspace, error) {
+	due, err := k.EffectiveDueAfter(spec)
+	if err != nil {
+		return refresher.Keyspace{}, problemf(cachev1alpha1.ReasonInvalidSpec, "keyspace %q: refreshRatio: %v", k.Name, err)
+	}
+	expire := k.EffectiveExpire(spec)
+	out := refresher.Keyspace{
+		Name:          k.Name,
+		Key:           k.Key,
+		Expire:        expire,
+		DueAfter:      due,
+		GuardTimeout:  k.EffectiveGuardTimeout(spec),
+		MaxConcurrent: int(k.Loader.MaxConcurrent),
+		OnNotFound:    refresher.OnNotFound(k.OnNotFound),
+		Loader: loader.HTTP{
+			URL:          k.Loader.HTTP.URL,
+			Timeout:      k.EffectiveTimeout(spec),
+			MaxBodyBytes: k.Loader.HTTP.MaxBodyBytes,
+		},
+	}
+	if k.Source != nil {
+		out.Keys = k.Source.Keys
+	}
+	if k.Loader.MaxPerSecond != nil {
+		out.MaxPerSecond = int(*k.Loader.MaxPerSecond)
+	}
+	for _, h := range k.Loader.HTTP.Headers {
+		value, err := header(h, s)
+		if err != nil {
+			return out, err
+		}
+		out.Loader.Headers = append(out.Loader.Headers, loader.Header{Name: h.Name, Value: value})
+	}
+	return out, nil
+}
+
+// header is a header's value. A Secret that was made from a file often ends in
+// a line break, which no header can hold and nobody wants.
+func header(h cachev1alpha1.HTTPHeader, s secrets) (string, error) {
+	if h.Value != nil {
+		return *h.Value, nil
+	}
+	ref := h.ValueFrom.SecretKeyRef
+	value, err := s.value(ref.Name, ref.Key)
+	if err != nil {
+		return "", err
+	}
+	value = strings.TrimRight(value, "\r\n")
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "", problemf(cachev1alpha1.ReasonSecretInvalid, "key %q of Secret %q cannot be the value of a header: it holds a line break or a control character", ref.Key, ref.Name)
+	}
+	return value, nil
+}
+
+// maxToken is how much of a refresh token fits into the status.
+const maxToken = 253
+
+// refreshToken is the token of the refresh that was asked for last, or "".
+func refreshToken(p *cachev1alpha1.CachePolicy) string {
+	token := p.Annotations[cachev1alpha1.RefreshRequestedAtAnnotation]
+	return strings.ToValidUTF8(token[:min(len(token), maxToken)], "")
+}

@@ -1,0 +1,241 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// reportInterval lies at least between two writes of a policy's numbers.
+const reportInterval = 30 * time.Second
+
+// situation is all that a status is made of, besides the time.
+type situation struct {
+	policy   *cachev1alpha1.CachePolicy
+	problem  *problem // nil if the spec is in force
+	running  bool     // the engine has the policy, perhaps under a former spec
+	snapshot refresher.Snapshot
+}
+
+// status is the status of a policy in a situation.
+func status(s situation, now time.Time) cachev1alpha1.CachePolicyStatus {
+	out := *s.policy.Status.DeepCopy()
+	out.ObservedGeneration = s.policy.Generation
+	out.Redis = s.policy.Spec.Redis.Addresses[0]
+	out.LastMeasureTime = nil
+	if s.running {
+		out.LastMeasureTime = timestamp(now)
+	}
+	if s.running && s.snapshot.Refreshed != "" {
+		out.LastHandledRefreshAt = s.snapshot.Refreshed
+	}
+	s.count(&out)
+	s.judge(&out)
+	return out
+}
+
+// count fills in the numbers. What was known before the engine began stays
+// where the engine has nothing newer.
+func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
+	before := out.Keyspaces
+	out.Keyspaces, out.Keys, out.Stale, out.Missing, out.Fresh = nil, nil, nil, nil, ""
+	if !s.running {
+		return
+	}
+	var keys, fresh, stale, missing int64
+	for _, k := range s.snapshot.Keyspaces {
+		keys, fresh, stale, missing = keys+k.Keys, fresh+k.Fresh, stale+k.Stale, missing+k.Missing
+		one := cachev1alpha1.KeyspaceStatus{
+			Name: k.Name, Keys: k.Keys, Fresh: cachev1alpha1.FreshShare(k.Fresh, k.Keys),
+			Stale: k.Stale, Missing: k.Missing, Ignored: k.Ignored,
+			LastRefreshTime: timestamp(k.LastRefresh), OldestLoadTime: timestamp(k.OldestLoad),
+		}
+		if f := k.LastFailure; f != nil {
+			one.LastFailure = &cachev1alpha1.Failure{Time: *timestamp(f.Time), Reason: f.Reason, Message: shorten(f.Message)}
+		}
+		if i := slices.IndexFunc(before, func(b cachev1alpha1.KeyspaceStatus) bool { return b.Name == k.Name }); i >= 0 {
+			one.LastRefreshTime = cmp.Or(one.LastRefreshTime, before[i].LastRefreshTime)
+			one.LastFailure = cmp.Or(one.LastFailure, before[i].LastFailure)
+		}
+		if t := one.LastRefreshTime; t != nil && (out.LastRefreshTime == nil || out.LastRefreshTime.Before(t)) {
+			out.LastRefreshTime = t
+		}
+		out.Keyspaces = append(out.Keyspaces, one)
+	}
+	if listed(s.snapshot) {
+		out.Keys, out.Stale, out.Missing = &keys, &stale, &missing
+		out.Fresh = cachev1alpha1.FreshShare(fresh, keys)
+	}
+}
+
+// verdict is a condition in the making.
+type verdict struct {
+	status          metav1.ConditionStatus
+	reason, message string
+}
+
+// judge fills in the conditions. Ready is the first thing that is wrong.
+func (s situation) judge(out *cachev1alpha1.CachePolicyStatus) {
+	redis, loaders, fresh := s.redis(), s.loaders(), s.fresh()
+	set := func(kind string, v verdict) {
+		apimeta.SetStatusCondition(&out.Conditions, metav1.Condition{Type: kind, Status: v.status,
+			Reason: v.reason, Message: shorten(v.message), ObservedGeneration: out.ObservedGeneration})
+	}
+	setIf := func(kind string, v verdict) { // exists only while True
+		if v.status == metav1.ConditionTrue {
+			set(kind, v)
+		} else {
+			apimeta.RemoveStatusCondition(&out.Conditions, kind)
+		}
+	}
+
+	ready := verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeepingFresh, "all keyspaces are kept fresh"}
+	var reconciling, stalled verdict
+	switch {
+	case s.problem != nil:
+		ready = verdict{metav1.ConditionFalse, s.problem.reason, s.problem.message}
+		stalled = verdict{metav1.ConditionTrue, s.problem.reason, s.problem.message}
+	case s.policy.Spec.Suspend:
+		ready = verdict{metav1.ConditionFalse, cachev1alpha1.ReasonSuspended, "spec.suspend is true: nothing is refreshed"}
+	case redis.status == metav1.ConditionFalse:
+		ready = redis
+	case !listed(s.snapshot):
+		ready = verdict{metav1.ConditionFalse, cachev1alpha1.ReasonDiscovering, "the keys in Redis are being listed"}
+		reconciling = verdict{metav1.ConditionTrue, ready.reason, ready.message}
+	case loaders.status == metav1.ConditionFalse:
+		ready = loaders
+	case fresh.status == metav1.ConditionFalse:
+		ready = fresh
+	}
+	set(cachev1alpha1.ConditionReady, ready)
+	setIf(cachev1alpha1.ConditionReconciling, reconciling)
+	setIf(cachev1alpha1.ConditionStalled, stalled)
+	set(cachev1alpha1.ConditionRedisReachable, redis)
+	set(cachev1alpha1.ConditionLoadersHealthy, loaders)
+	set(cachev1alpha1.ConditionFresh, fresh)
+	setIf(cachev1alpha1.ConditionWarning, warning(s.policy))
+}
+
+func (s situation) redis() verdict {
+	if !s.running || s.snapshot.Redis.Reason == redisconn.NotConnected {
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonNotConnected, "not connected to Redis"}
+	}
+	v := verdict{metav1.ConditionFalse, string(s.snapshot.Redis.Reason), s.snapshot.Redis.Message}
+	if s.snapshot.Redis.Reason == redisconn.Connected {
+		v.status = metav1.ConditionTrue
+	}
+	return v
+}
+
+func (s situation) loaders() verdict {
+	var failing []string
+	succeeding := false
+	for _, k := range s.snapshot.Keyspaces {
+		switch k.LoadersState {
+		case refresher.Failing:
+			failing = append(failing, fmt.Sprintf("%s (%s: %s)", k.Name, k.LastFailure.Reason, k.LastFailure.Message))
+		case refresher.Succeeding:
+			succeeding = true
+		}
+	}
+	switch {
+	case len(failing) > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for " + strings.Join(failing, ", ")}
+	case s.running && succeeding:
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonLoadsSucceeding, "the loaders answer"}
+	}
+	return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonNoLoadsYet, "nothing has been loaded yet"}
+}
+
+func (s situation) fresh() verdict {
+	if !s.running || s.snapshot.Redis.Reason != redisconn.Connected || !listed(s.snapshot) {
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
+	}
+	var keys, late, missing, stale int64
+	for _, k := range s.snapshot.Keyspaces {
+		keys, late, missing, stale = keys+k.Keys, late+k.Late, missing+k.Missing, stale+k.Stale
+	}
+	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
+	case !refresher.TooLate(late, keys):
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeysFresh, message}
+	case missing > stale:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, message}
+	default:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysStale, message}
+	}
+}
+
+// warning says where a guard timeout lets a key expire during a slow load.
+func warning(p *cachev1alpha1.CachePolicy) verdict {
+	var where []string
+	for i := range p.Spec.Keyspaces {
+		k := &p.Spec.Keyspaces[i]
+		due, err := k.EffectiveDueAfter(&p.Spec)
+		if err != nil {
+			continue
+		}
+		left, guard := k.EffectiveExpire(&p.Spec)-due, k.EffectiveGuardTimeout(&p.Spec)
+		if guard >= left {
+			where = append(where, fmt.Sprintf("keyspace %q: guardTimeout %s is not less than the %s between a key's being due and its expiry", k.Name, guard, left))
+		}
+	}
+	if len(where) == 0 {
+		return verdict{}
+	}
+	return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonGuardTimeoutTooLong,
+		strings.Join(where, "; ") + ". A slow load may let keys expire: shorten guardTimeout (and the loader's timeout), lengthen expire, or lower refreshRatio"}
+}
+
+// listed says that all keyspaces have been read from Redis.
+func listed(s refresher.Snapshot) bool {
+	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Listed })
+}
+
+// worthWriting says whether a new status has to be written now: at once if it
+// says something new, after reportInterval if only its numbers differ.
+func worthWriting(before, after *cachev1alpha1.CachePolicyStatus, now time.Time) bool {
+	if before.LastMeasureTime == nil || now.Sub(before.LastMeasureTime.Time) >= reportInterval {
+		return true
+	}
+	return !equality.Semantic.DeepEqual(said(before), said(after))
+}
+
+// said is what a status says, without its numbers.
+func said(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
+	out := cachev1alpha1.CachePolicyStatus{
+		ObservedGeneration: s.ObservedGeneration, LastHandledRefreshAt: s.LastHandledRefreshAt, Redis: s.Redis,
+	}
+	for _, c := range s.Conditions {
+		out.Conditions = append(out.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason, ObservedGeneration: c.ObservedGeneration})
+	}
+	return out
+}
+
+func timestamp(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.Truncate(time.Second)}
+}
+
+// shorten keeps a message within what the schema takes.
+func shorten(message string) string {
+	const most = 1024
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most-3], "") + "..."
+}
