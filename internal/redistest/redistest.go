@@ -6,6 +6,7 @@
 package redistest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,15 +34,21 @@ type Server struct {
 // files in dir, and waits until it answers. args are redis.conf directives in
 // command-line form.
 func Run(addr, dir string, args ...string) (*Server, error) {
-	if addr == "" {
-		free, err := freeAddr()
+	s := &Server{Addr: addr, dir: dir, args: args}
+	if addr != "" {
+		return s, s.Start()
+	}
+	// A port that was free a moment ago may have been taken since.
+	for tries := 1; ; tries++ {
+		free, err := FreeAddr()
 		if err != nil {
 			return nil, err
 		}
-		addr = free
+		s.Addr = free
+		if err := s.Start(); err == nil || tries == 5 {
+			return s, err
+		}
 	}
-	s := &Server{Addr: addr, dir: dir, args: args}
-	return s, s.Start()
 }
 
 // Start starts a server that was stopped, on the same port.
@@ -54,8 +61,10 @@ func (s *Server) Start() error {
 	if err != nil {
 		return err
 	}
+	log := filepath.Join(s.dir, "redis.log")
+	_ = os.Remove(log)
 	args := append([]string{"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--daemonize", "no", "--logfile", filepath.Join(s.dir, "redis.log")}, s.args...)
+		"--daemonize", "no", "--logfile", log}, s.args...)
 	s.cmd = exec.CommandContext(context.Background(), program, args...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the caller to pass on
 	if err := s.cmd.Start(); err != nil {
@@ -66,23 +75,26 @@ func (s *Server) Start() error {
 		_ = cmd.Wait()
 		close(exited)
 	}(s.cmd, s.exited)
-	return s.awaitPort()
+	return s.awaitReady(log)
 }
 
-func (s *Server) awaitPort() error {
-	for range 400 {
+// awaitReady goes by the server's own log: that something listens on the port
+// does not say that it is this server.
+func (s *Server) awaitReady(log string) error {
+	for range 1000 {
+		said, _ := os.ReadFile(log)
+		if bytes.Contains(said, []byte("Ready to accept connections")) {
+			return nil
+		}
 		select {
 		case <-s.exited:
-			log, _ := os.ReadFile(filepath.Join(s.dir, "redis.log"))
-			return fmt.Errorf("redis-server on %s ended at once:\n%s", s.Addr, log)
-		case <-time.After(25 * time.Millisecond):
-		}
-		if conn, err := net.Dial("tcp", s.Addr); err == nil {
-			return conn.Close()
+			said, _ = os.ReadFile(log)
+			return fmt.Errorf("redis-server on %s ended at once:\n%s", s.Addr, said)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	s.Stop()
-	return fmt.Errorf("redis-server on %s did not answer within 10 seconds", s.Addr)
+	return fmt.Errorf("redis-server on %s was not ready within 10 seconds", s.Addr)
 }
 
 // Stop kills the server, as a crash would, and waits for its end.
@@ -133,7 +145,8 @@ func find() (string, error) {
 	return program, nil
 }
 
-func freeAddr() (string, error) {
+// FreeAddr is a loopback address that nothing listens on.
+func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
