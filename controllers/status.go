@@ -112,8 +112,8 @@ func (s situation) judge(out *cachev1alpha1.CachePolicyStatus) {
 		ready = verdict{metav1.ConditionFalse, cachev1alpha1.ReasonSuspended, "spec.suspend is true: nothing is refreshed"}
 	case redis.status == metav1.ConditionFalse:
 		ready = redis
-	case !listed(s.snapshot):
-		ready = verdict{metav1.ConditionFalse, cachev1alpha1.ReasonDiscovering, "the keys in Redis are being listed"}
+	case !settled(s.snapshot):
+		ready = verdict{metav1.ConditionFalse, cachev1alpha1.ReasonDiscovering, "the keys in Redis are being listed, and those refreshed that are due"}
 		reconciling = verdict{metav1.ConditionTrue, ready.reason, ready.message}
 	case loaders.status == metav1.ConditionFalse:
 		ready = loaders
@@ -161,7 +161,7 @@ func (s situation) loaders() verdict {
 }
 
 func (s situation) fresh() verdict {
-	if !s.running || s.snapshot.Redis.Reason != redisconn.Connected || !listed(s.snapshot) {
+	if !s.running || s.snapshot.Redis.Reason != redisconn.Connected || !settled(s.snapshot) {
 		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
 	}
 	var keys, late, missing, stale int64
@@ -202,6 +202,11 @@ func warning(p *cachev1alpha1.CachePolicy) verdict {
 // listed says that all keyspaces have been read from Redis.
 func listed(s refresher.Snapshot) bool {
 	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Listed })
+}
+
+// settled says that what was due in them at first has been refreshed.
+func settled(s refresher.Snapshot) bool {
+	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Settled })
 }
 
 // worthWriting says whether a new status has to be written now: at once if it

@@ -36,8 +36,10 @@ type account struct {
 	sampling          bool
 	sample            counts // by Redis, of the last sample
 
-	pass                 uint64 // the last listing that ended
-	noExpiry, noExpiring int64  // keys without expiry: in the last listing, in the present one
+	pass                 uint64    // the last listing that ended
+	begun                time.Time // when the first listing ended
+	settled              bool      // what was due then has been tried
+	noExpiry, noExpiring int64     // keys without expiry: in the last listing, in the present one
 }
 
 type counts struct{ keys, fresh, stale, missing, late, ignored int64 }
@@ -48,7 +50,10 @@ func (a *account) untracked(pass uint64) {
 	}
 }
 
-func (a *account) listed(pass uint64) {
+func (a *account) listed(pass uint64, now time.Time) {
+	if a.pass == 0 {
+		a.begun = now
+	}
 	a.pass = pass
 	a.noExpiry, a.noExpiring = a.noExpiring, 0
 	a.measured = time.Time{}
@@ -183,27 +188,41 @@ func (c counts) corrected(sample counts) counts {
 // report publishes at once what changes a condition; numbers have time.
 func (l *lane) report(now time.Time) {
 	shown := l.view.Load()
-	if l.loadersState() != shown.LoadersState || l.force.handled != shown.refreshed || (l.account.pass != 0) != shown.Listed {
+	l.settle(now)
+	if l.account.settled != shown.Settled || l.loadersState() != shown.LoadersState || l.force.handled != shown.refreshed || (l.account.pass != 0) != shown.Listed {
 		l.account.measured = now
 		l.publish()
 	}
+}
+
+// settle notes the end of the beginning: every key that was due at the first
+// listing has been tried, or that takes longer than a rebuild should.
+func (l *lane) settle(now time.Time) {
+	a := &l.account
+	if a.settled || a.pass == 0 {
+		return
+	}
+	next, waits := l.waiting.Peek()
+	worked := l.ready.Len() == 0 && l.inFlight == 0 && (!waits || next.at.After(now))
+	a.settled = worked || now.Sub(a.begun) > l.set.timing.grace
 }
 
 // publish shows how the lane stands, and calls for attention if that changes a
 // condition.
 func (l *lane) publish() {
 	now := time.Now()
+	l.settle(now)
 	c, oldest := l.count(now)
 	c = c.corrected(l.account.sample)
 	v := &view{at: now, set: l.set, refreshed: l.force.handled, KeyspaceSnapshot: KeyspaceSnapshot{
-		Name: l.name, Listed: l.account.pass != 0,
+		Name: l.name, Listed: l.account.pass != 0, Settled: l.account.settled,
 		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
 		LastFailure: l.account.lastFailure, LoadersState: l.loadersState(),
 	}}
 	l.metrics.show(v.KeyspaceSnapshot, l.ready.Len())
 	before := l.view.Swap(v)
-	if before == nil || before.refreshed != v.refreshed || before.Listed != v.Listed || before.LoadersState != v.LoadersState ||
+	if before == nil || before.refreshed != v.refreshed || before.Listed != v.Listed || before.Settled != v.Settled || before.LoadersState != v.LoadersState ||
 		TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
 		l.eng.opts.OnChange(l.id)
 	}

@@ -85,7 +85,7 @@ func (l *lane) listed(pass uint64, now time.Time) {
 			l.forget(e)
 		}
 	}
-	l.account.listed(pass)
+	l.account.listed(pass, now)
 	l.force.start(l, now)
 	l.report(now)
 }

@@ -26,6 +26,10 @@ type KeyspaceSnapshot struct {
 	// that, the counts say nothing.
 	Listed bool
 
+	// Settled says that what was due at the first listing has been tried;
+	// before that, the counts speak of what was found, not of what is kept.
+	Settled bool
+
 	Keys    int64
 	Fresh   int64 // age up to refreshRatio x expire
 	Stale   int64 // older, but there
