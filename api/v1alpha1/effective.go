@@ -80,7 +80,7 @@ func (k *Keyspace) EffectiveDueAfter(spec *CachePolicySpec) (time.Duration, erro
 
 // DueAfter returns percent of expire, rounded down to a millisecond.
 func DueAfter(expire time.Duration, percent int) time.Duration {
-	return (time.Duration(percent) * expire.Truncate(time.Millisecond) / 100).Truncate(time.Millisecond)
+	return time.Duration(expire.Milliseconds()*int64(percent)/100) * time.Millisecond
 }
 
 // EffectiveGuardTimeout returns the longest that a rebuild of k's keys may hold
