@@ -197,6 +197,26 @@ func TestFailureDoesNotWaitForItsBody(t *testing.T) {
 	}
 }
 
+// A connection that has switched protocols is no longer ended by the context, so
+// nothing may be read from it.
+func TestSwitchedConnectionIsNotRead(t *testing.T) {
+	ended := make(chan struct{})
+	l := overHTTP1(t, func(w http.ResponseWriter, _ *http.Request) {
+		defer close(ended)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = conn.Read(make([]byte, 1)) // until the loader closes it
+	}, HTTP{})
+	_, err := l.Load(t.Context(), "p:7")
+	wantReason(t, err, UnexpectedStatus)
+	<-ended
+}
+
 func TestBrokenAnswers(t *testing.T) {
 	zipped := string(zip([]byte(strings.Repeat("abc", 1000))))
 	const ok = "HTTP/1.1 200 OK\r\n"

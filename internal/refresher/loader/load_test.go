@@ -256,6 +256,38 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+func TestAllConnectionsAreKept(t *testing.T) {
+	const conns = 5
+	var opened atomic.Int32
+	var together sync.WaitGroup // so that each call needs its own connection
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		together.Done()
+		together.Wait()
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	start(t, s, (*httptest.Server).Start)
+	l := newLoader(t, s.URL, HTTP{MaxConns: conns})
+	for range 3 {
+		together.Add(conns)
+		var loads sync.WaitGroup
+		for range conns {
+			loads.Go(func() {
+				if _, err := l.Load(t.Context(), "p:7"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		loads.Wait()
+	}
+	if n := opened.Load(); n != conns {
+		t.Errorf("%d connections were opened, want %d", n, conns)
+	}
+}
+
 func TestTransportFromOutside(t *testing.T) {
 	var closed atomic.Bool
 	transport := transportFunc(func(r *http.Request) (*http.Response, error) {

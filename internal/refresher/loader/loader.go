@@ -137,7 +137,7 @@ func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
 	}
 	value, failure := l.read(ctx, response)
 	if failure != nil {
-		cancel() // drops the connection: what else the body holds is not worth reading
+		cancel() // so that Close, whatever net/http makes of it, does not read on
 		return nil, failure
 	}
 	return value, nil
