@@ -6,13 +6,19 @@ package refresher
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
@@ -27,18 +33,33 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // differs each time. handle, if set, answers instead.
 type backend struct {
 	*httptest.Server
+	delay time.Duration
+
 	mu      sync.Mutex
 	loads   map[string]int
 	running map[string]int
 	most    int // loads of one key at once
-	delay   time.Duration
+	atOnce  int
+	busiest int // loads at once
+	began   []begun
 	handle  http.HandlerFunc
+}
+
+// begun is a load that has begun.
+type begun struct {
+	id string
+	at time.Time
 }
 
 func newBackend(t *testing.T, delay time.Duration) *backend {
 	b := &backend{loads: map[string]int{}, running: map[string]int{}, delay: delay}
-	b.Server = httptest.NewServer(b)
-	t.Cleanup(b.Close)
+	b.Server = httptest.NewUnstartedServer(b)
+	b.Config.ErrorLog = log.New(io.Discard, "", 0)
+	b.Start()
+	t.Cleanup(func() {
+		b.CloseClientConnections()
+		b.Close()
+	})
 	return b
 }
 
@@ -47,12 +68,15 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.loads[id]++
 	b.running[id]++
-	b.most = max(b.most, b.running[id])
-	load, handle, delay := b.loads[id], b.handle, b.delay
+	b.atOnce++
+	b.most, b.busiest = max(b.most, b.running[id]), max(b.busiest, b.atOnce)
+	b.began = append(b.began, begun{id, time.Now()})
+	load, handle := b.loads[id], b.handle
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
 		b.running[id]--
+		b.atOnce--
 		b.mu.Unlock()
 	}()
 	if handle != nil {
@@ -60,11 +84,23 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case <-time.After(delay):
+	case <-time.After(b.delay):
 	case <-r.Context().Done():
 		return
 	}
 	_, _ = fmt.Fprintf(w, "%s load %d", id, load)
+}
+
+// order is what has begun so far, in that order.
+func (b *backend) order() []begun {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.began)
+}
+
+// status has every load answered with an HTTP status.
+func (b *backend) status(code int) {
+	b.answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) })
 }
 
 func (b *backend) answer(h http.HandlerFunc) {
@@ -94,14 +130,23 @@ type world struct {
 	redis   *redistest.Server
 	rdb     *redis.Client
 	backend *backend
+	broken  bool // on purpose, so that guards may be left to their leases
 }
 
-func newWorld(t *testing.T, delay time.Duration) *world {
-	s := redistest.Start(t)
-	return &world{t, s, s.Client(t), newBackend(t, delay)}
+// newWorld makes a world that checks, when all of its engines are closed, that
+// no guard is left.
+func newWorld(t *testing.T, delay time.Duration, redisArgs ...string) *world {
+	s := redistest.Start(t, redisArgs...)
+	w := &world{t: t, redis: s, rdb: s.Client(t), backend: newBackend(t, delay)}
+	t.Cleanup(func() {
+		if left := guards(t, w.rdb); len(left) > 0 && !w.broken {
+			t.Errorf("guards were left behind: %q", left)
+		}
+	})
+	return w
 }
 
-// engine starts an engine, and checks at the test's end that it leaves no guard.
+// engine starts an engine, which ends with the test.
 func (w *world) engine(opts Options) *Engine {
 	e := New(opts)
 	w.t.Cleanup(func() {
@@ -174,11 +219,117 @@ func eventually(t *testing.T, what string, within time.Duration, check func() bo
 	}
 }
 
+// guards are the keys that Keepfresh has in Redis.
 func guards(t *testing.T, rdb *redis.Client) []string {
 	t.Helper()
-	keys, err := rdb.Keys(t.Context(), "keepfresh:*").Result()
+	keys, err := rdb.Keys(context.Background(), "keepfresh:*").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return keys
+}
+
+// names are prefix0 to prefix(n-1).
+func names(prefix string, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = prefix + strconv.Itoa(i)
+	}
+	return names
+}
+
+// metric is the sum of a metric's series that have the label value, or of all
+// of them if it is empty. A histogram counts its observations.
+func metric(t *testing.T, r *prometheus.Registry, name, value string) (sum float64) {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			has := value == ""
+			for _, l := range m.GetLabel() {
+				has = has || l.GetValue() == value
+			}
+			if f.GetName() == name && has {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+// proxy passes connections on to a Redis until it is cut.
+type proxy struct {
+	addr   string
+	target string
+	mu     sync.Mutex
+	down   bool
+	conns  []net.Conn
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{addr: l.Addr().String(), target: target}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", p.target)
+			if err != nil || !p.hold(in, out) {
+				_ = in.Close()
+				continue
+			}
+			serving.Go(func() { pass(in, out) })
+			serving.Go(func() { pass(out, in) })
+		}
+	})
+	t.Cleanup(func() {
+		p.cut()
+		_ = l.Close()
+		serving.Wait()
+	})
+	return p
+}
+
+func pass(from, to net.Conn) {
+	_, _ = io.Copy(to, from)
+	_, _ = from.Close(), to.Close()
+}
+
+func (p *proxy) hold(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		return false
+	}
+	p.conns = append(p.conns, conns...)
+	return true
+}
+
+// cut ends all connections, and lets no new ones through until mend.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = true
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+func (p *proxy) mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
 }

@@ -1,0 +1,93 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhenALoaderIsDown(t *testing.T) {
+	for what, c := range map[string]struct {
+		ends string // of loads: key by key, a capital letter succeeds
+		keys int
+		down bool
+	}{
+		"not before the first load":                       {"", 9, false},
+		"not after two failures":                          {"ab", 9, false},
+		"after three keys failed in a row":                {"abc", 9, true},
+		"not if one succeeds between":                     {"abXcd", 9, false},
+		"not if few keys go on failing":                   {"abaXbaabaabab", 9, false},
+		"not if many keys went on failing among others":   {"aXbXcXdXabcdabcd", 9, false},
+		"if keys fail that had not, among those that had": {"aXbXcXabcdef", 9, true},
+		"if the only key goes on failing":                 {"aaa", 1, true},
+		"not any more after one success":                  {"abcdefghX", 9, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := laneOf(c.keys, 1)
+			play(l, c.ends)
+			if got := l.breaker.down(l); got != c.down {
+				t.Errorf("down = %v after %q over %d keys", got, c.ends, c.keys)
+			}
+		})
+	}
+}
+
+func TestABreakerOpensOnceAllThatRanHaveFailed(t *testing.T) {
+	for what, c := range map[string]struct {
+		concurrent int
+		ends       string
+		over       int
+	}{
+		"closed while it is up":                         {1, "ab", 0},
+		"open with the third failure":                   {1, "abc", 1},
+		"wider with each one more":                      {1, "abcde", 3},
+		"not yet while the loads at once are not over":  {6, "abcde", 0},
+		"then it is":                                    {6, "abcdef", 1},
+		"closed by a success":                           {1, "abcdefX", 0},
+		"closed though the same few keys fail at times": {1, "aXbXcXabcabcabc", 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := laneOf(20, c.concurrent)
+			play(l, c.ends)
+			if got := l.breaker.over(l); got != c.over {
+				t.Errorf("over = %d after %q, want %d", got, c.ends, c.over)
+			}
+		})
+	}
+}
+
+func TestAPauseIsOnlyEverProlonged(t *testing.T) {
+	var b breaker
+	now := time.Now()
+	b.pause(now, time.Minute)
+	b.pause(now, time.Second)
+	b.pause(now, 0)
+	if got := b.until.Sub(now); got != time.Minute {
+		t.Errorf("paused for %s, want a minute", got)
+	}
+}
+
+// laneOf is a lane of keys that nothing runs.
+func laneOf(keys, concurrent int) *lane {
+	l := &lane{set: &settings{Keyspace: Keyspace{MaxConcurrent: concurrent}}, keys: map[string]*entry{}}
+	for _, name := range names("", keys) {
+		l.track(name)
+	}
+	return l
+}
+
+func play(l *lane, ends string) {
+	for _, end := range strings.Split(ends, "") {
+		e := l.all[int(strings.ToLower(end)[0]-'a')%len(l.all)]
+		if end == strings.ToLower(end) {
+			l.breaker.failed(e.failures == 0)
+			l.failures(e, e.failures+1)
+		} else {
+			l.breaker.succeeded()
+			l.failures(e, 0)
+		}
+	}
+}
