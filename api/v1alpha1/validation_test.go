@@ -39,6 +39,13 @@ var _ = Describe("admission", func() {
 		Expect(dryRun(ctx, manifest(nil))).To(Succeed())
 	})
 
+	It("says of a malformed duration only how to write it", func(ctx context.Context) {
+		err := dryRun(ctx, manifest(with("guardTimeout", "1d").and("keyspaces.0.loader.http.timeout", "1d")))
+		Expect(err).To(MatchError(ContainSubstring("write a guardTimeout of")))
+		Expect(err).To(MatchError(ContainSubstring("write a timeout of")))
+		Expect(err).NotTo(MatchError(ContainSubstring("evaluating rule")))
+	})
+
 	// Two that cannot overlap must never be refused, however alike they look.
 	DescribeTable("takes keyspaces that cannot overlap",
 		func(ctx context.Context, templates ...string) {
