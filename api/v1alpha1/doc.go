@@ -30,8 +30,9 @@
 // template is decided here for templates with one placeholder, and with two
 // of the form {name}. That two templates can match the same key is decided here
 // where they differ in the placeholders' names only; where each segment between
-// colons is literal or a placeholder; where both have one {name}, with text
-// around it; and where one has a single {+name} that takes in all of the other.
+// colons is literal or a placeholder; where both have one {name}, in the same
+// segment, with text around it; and where one has a single {+name} that takes in
+// all of the other.
 //
 // The package imports apimachinery only, so that a program which wants to write
 // or read a CachePolicy takes on no more than that.
