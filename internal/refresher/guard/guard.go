@@ -29,6 +29,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -59,7 +60,8 @@ type Guard struct {
 	renewals sync.WaitGroup
 }
 
-// New returns a Guard whose locks Redis holds for lease unless renewed.
+// New returns a Guard whose locks Redis holds for lease unless renewed: at least
+// a millisecond.
 func New(rdb redis.Cmdable, lease time.Duration) *Guard {
 	return &Guard{rdb: rdb, lease: lease}
 }
@@ -77,37 +79,48 @@ type Acquisition struct {
 
 // Acquire tries to take the guard of each key, and reads what the key is after
 // that, all in one pipeline. The leases live until they are settled, for at
-// most hold, or until ctx ends. With an error no lock is held.
+// most hold, or until ctx ends. With an error no lock is held, unless Redis
+// cannot be reached to release it: then it ends with its lease.
 func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) ([]Acquisition, error) {
 	type replies struct {
 		lease        *Lease
 		set          *redis.BoolCmd
-		version, ttl *redis.DurationCmd
+		version, ttl *redis.Cmd
 		kind         *redis.StatusCmd
 	}
-	began := time.Now()
 	lease := min(g.lease, hold)
+	if lease < time.Millisecond { // Redis would hold it for ever
+		return nil, fmt.Errorf("acquire guards: a lease of %s held for %s is shorter than a millisecond", g.lease, hold)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("acquire guards: %w", err)
+	}
+	began := time.Now()
 	asked := make([]replies, len(keys))
 	_, err := g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
 			l := &Lease{guard: g, key: key, name: Name(key), token: rand.Text(), length: lease, until: began.Add(lease)}
-			asked[i] = replies{l, p.SetNX(ctx, l.name, l.token, lease), p.PExpireTime(ctx, key), p.PTTL(ctx, key), p.Type(ctx, key)}
+			asked[i] = replies{l, p.SetNX(ctx, l.name, l.token, lease), p.Do(ctx, "PEXPIRETIME", key), p.Do(ctx, "PTTL", key), p.Type(ctx, key)}
 		}
 		return nil
 	})
 	if err != nil {
+		var taken []*Lease
 		for _, a := range asked {
-			if a.set.Val() {
-				a.lease.Release(ctx)
+			if a.set.Val() || unanswered(a.set.Err()) {
+				taken = append(taken, a.lease)
 			}
 		}
+		g.release(ctx, taken)
 		return nil, fmt.Errorf("acquire guards: %w", err)
 	}
 	found := make([]Acquisition, len(keys))
 	for i, a := range asked {
-		found[i] = Acquisition{TTL: a.ttl.Val(), Version: millis(a.version.Val()), Type: a.kind.Val()}
+		version, _ := a.version.Int64()
+		ttl, _ := a.ttl.Int64()
+		found[i] = Acquisition{TTL: millis(ttl), Version: version, Type: a.kind.Val()}
 		if a.set.Val() {
-			a.lease.version = found[i].Version
+			a.lease.version = version
 			a.lease.begin(ctx, began.Add(hold))
 			found[i].Lease = a.lease
 		}
@@ -115,10 +128,36 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) 
 	return found, nil
 }
 
-// millis undoes what go-redis makes of an integer reply in milliseconds.
-func millis(d time.Duration) int64 {
-	if d < 0 {
-		return int64(d)
+// unanswered says that Redis may have carried out a command all the same.
+func unanswered(err error) bool {
+	var reply redis.Error
+	return err != nil && !errors.As(err, &reply)
+}
+
+// release lets go of the guards that are held, all in one pipeline. It runs
+// even if ctx has ended.
+func (g *Guard) release(ctx context.Context, leases []*Lease) {
+	if len(leases) == 0 {
+		return
 	}
-	return d.Milliseconds()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	_, _ = g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, l := range leases {
+			releaseScript.Eval(ctx, p, []string{l.name}, l.token)
+		}
+		return nil
+	})
+}
+
+// millis is PTTL's reply as a Duration; those are too short for some expiries
+// that Redis takes (EXPIREAT 99999999999), so that there is a longest.
+func millis(ttl int64) time.Duration {
+	switch {
+	case ttl < 0:
+		return time.Duration(ttl) // NoExpiry or Missing
+	case ttl > math.MaxInt64/int64(time.Millisecond):
+		return math.MaxInt64
+	}
+	return time.Duration(ttl) * time.Millisecond
 }

@@ -43,7 +43,7 @@ func (l *Lease) begin(ctx context.Context, deadline time.Time) {
 	l.stop = stop
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.timer = time.AfterFunc(l.length/3, l.renew)
+	l.timer = time.AfterFunc(time.Until(l.until)-l.length*2/3, l.renew)
 }
 
 // renew extends the lease, and looks again after a third of it. A renewal that
@@ -61,6 +61,9 @@ func (l *Lease) renew() {
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(l.ctx, l.until)
 	defer cancel()
+	// However long the client goes on trying, the load must not outlive the lease.
+	late := time.AfterFunc(time.Until(l.until), func() { l.cancel(ErrLost) })
+	defer late.Stop()
 	mine, err := renewScript.Run(ctx, l.guard.rdb, []string{l.name}, l.token, l.length.Milliseconds()).Bool()
 
 	l.mu.Lock()
@@ -102,19 +105,24 @@ func (l *Lease) Delete(ctx context.Context) (Outcome, error) {
 // Release lets go of the guard if it is still held. Where Redis cannot be
 // reached the guard ends with its lease. It runs even if ctx has ended.
 func (l *Lease) Release(ctx context.Context) {
-	_, _ = l.settle(ctx, releaseScript)
+	l.end()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	l.release(ctx)
+}
+
+// release names only the guard: the user may lack the right to the key.
+func (l *Lease) release(ctx context.Context) {
+	_ = releaseScript.Run(ctx, l.guard.rdb, []string{l.name}, l.token).Err()
 }
 
 func (l *Lease) settle(ctx context.Context, script *redis.Script, args ...any) (Outcome, error) {
 	l.end()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	keys := []string{l.name, l.key}
-	outcome, err := script.Run(ctx, l.guard.rdb, keys, append([]any{l.token, l.version}, args...)...).Int()
+	outcome, err := script.Run(ctx, l.guard.rdb, []string{l.name, l.key}, append([]any{l.token, l.version}, args...)...).Int()
 	if err != nil {
-		if script != releaseScript {
-			_ = releaseScript.Run(ctx, l.guard.rdb, keys, l.token, l.version).Err()
-		}
+		l.release(ctx)
 		return 0, fmt.Errorf("settle the guard: %w", err)
 	}
 	return Outcome(outcome), nil
@@ -133,8 +141,9 @@ func (l *Lease) end() {
 	}
 }
 
-// KEYS: guard, key. ARGV: token, version, then the script's own. Each answers
-// with an Outcome. The write comes before the guard is let go of: a script that
+// The fenced ones: KEYS are guard and key; ARGV are token, version, value and
+// lifetime; the answer is an Outcome. The others: KEYS is the guard; ARGV are
+// token and lease. The write comes before the guard is let go of: a script that
 // has already written is no longer held to maxmemory.
 var (
 	setScript     = redis.NewScript(fenced(`redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])`))

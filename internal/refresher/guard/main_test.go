@@ -9,19 +9,23 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 
 	"github.com/keepfresh/keepfresh/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(&logging.VoidLogger{}) // connections fail here on purpose
+	goleak.VerifyTestMain(m)
+}
 
 // long is a lease, and a hold, that no test outlasts.
 const long = time.Minute
 
 // client never tries a command again, as the engine's client does not.
 func client(t testing.TB, s *redistest.Server, change ...func(*redis.Options)) *redis.Client {
-	o := &redis.Options{Addr: s.Addr, MaxRetries: -1, ContextTimeoutEnabled: true, DisableIdentity: true}
+	o := &redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, DisableIdentity: true}
 	for _, c := range change {
 		c(o)
 	}
@@ -41,6 +45,16 @@ func one(t testing.TB, g *Guard, key string, hold time.Duration) Acquisition {
 		t.Cleanup(l.end)
 	}
 	return found[0]
+}
+
+// warm connects: go-redis keeps connections for pipelines apart.
+func warm(t testing.TB, rdb *redis.Client) {
+	t.Helper()
+	_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.Ping(t.Context())
+		return nil
+	})
+	must(t, err)
 }
 
 func must(t testing.TB, err error) {
