@@ -27,12 +27,19 @@ func endpoint(p *cachev1alpha1.CachePolicy) string {
 	return fmt.Sprintf("%s/%d", strings.ToLower(p.Spec.Redis.Addresses[0]), p.Spec.Redis.Database)
 }
 
-// overlapping are the other policies that claim keys of p on the same Redis.
+// overlapping are the other policies that claim keys of p on the same Redis, the
+// oldest first.
 func overlapping(ctx context.Context, c client.Reader, p *cachev1alpha1.CachePolicy) ([]cachev1alpha1.CachePolicy, error) {
 	var list cachev1alpha1.CachePolicyList
 	if err := c.List(ctx, &list, client.MatchingFields{endpointIndex: endpoint(p)}); err != nil {
 		return nil, fmt.Errorf("list the policies of the same Redis: %w", err)
 	}
+	slices.SortFunc(list.Items, func(a, b cachev1alpha1.CachePolicy) int {
+		if older(&a, &b) {
+			return -1
+		}
+		return 1
+	})
 	return slices.DeleteFunc(list.Items, func(o cachev1alpha1.CachePolicy) bool {
 		return o.UID == p.UID || !slices.ContainsFunc(p.Spec.Keyspaces, func(k cachev1alpha1.Keyspace) bool {
 			_, overlaps := claim(&o, k.Key)

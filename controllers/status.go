@@ -218,13 +218,18 @@ func worthWriting(before, after *cachev1alpha1.CachePolicyStatus, now time.Time)
 	return !equality.Semantic.DeepEqual(said(before), said(after))
 }
 
-// said is what a status says, without its numbers.
+// said is what a status says, without its numbers: of the messages only that of
+// Stalled, as it names what has to be changed.
 func said(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
 	out := cachev1alpha1.CachePolicyStatus{
 		ObservedGeneration: s.ObservedGeneration, LastHandledRefreshAt: s.LastHandledRefreshAt, Redis: s.Redis,
 	}
 	for _, c := range s.Conditions {
-		out.Conditions = append(out.Conditions, metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason, ObservedGeneration: c.ObservedGeneration})
+		said := metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason, ObservedGeneration: c.ObservedGeneration}
+		if c.Type == cachev1alpha1.ConditionStalled {
+			said.Message = c.Message
+		}
+		out.Conditions = append(out.Conditions, said)
 	}
 	return out
 }
