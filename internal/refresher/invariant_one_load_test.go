@@ -4,7 +4,6 @@
 package refresher
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -51,8 +50,6 @@ func TestInvariant1OneLoadOfAKeyAtATime(t *testing.T) {
 	killed := start(nil, cut.addr)
 	restarted := start(nil, w.redis.Addr)
 
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
 	began := time.Now()
 	for i := 1; time.Since(began) < lasts; i++ {
 		time.Sleep(300 * time.Millisecond)
@@ -64,7 +61,7 @@ func TestInvariant1OneLoadOfAKeyAtATime(t *testing.T) {
 		case i == 16:
 			w.rdb.ClientKillByFilter(t.Context(), "TYPE", "normal", "SKIPME", "yes")
 		case i%4 == 0:
-			restarted.Close(ended)
+			restarted.Close(canceled())
 			restarted = start(nil, w.redis.Addr)
 		}
 		if i == 20 {
@@ -123,11 +120,11 @@ func (l *loadLog) serve(w http.ResponseWriter, r *http.Request) {
 		takes = 1600*time.Millisecond + rand.N(600*time.Millisecond)
 	}
 	wasCut := !pause(r, takes)
-	if !wasCut && l.overlap(r.URL.Path, run) != nil {
+	other := l.overlap(r.URL.Path, run)
+	if other != nil && !wasCut {
 		wasCut = !pause(r, cutNotice)
 	}
 
-	other := l.overlap(r.URL.Path, run)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running[r.URL.Path] = slices.DeleteFunc(l.running[r.URL.Path], func(o *loadRun) bool { return o == run })
