@@ -105,13 +105,12 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) 
 		return nil
 	})
 	if err != nil {
-		var taken []*Lease
-		for _, a := range asked {
-			if a.set.Val() || unanswered(a.set.Err()) {
-				taken = append(taken, a.lease)
-			}
+		// Of a lost connection go-redis does not say which commands were answered.
+		leases := make([]*Lease, len(asked))
+		for i, a := range asked {
+			leases[i] = a.lease
 		}
-		g.release(ctx, taken)
+		g.release(ctx, leases)
 		return nil, fmt.Errorf("acquire guards: %w", err)
 	}
 	found := make([]Acquisition, len(keys))
@@ -128,18 +127,9 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) 
 	return found, nil
 }
 
-// unanswered says that Redis may have carried out a command all the same.
-func unanswered(err error) bool {
-	var reply redis.Error
-	return err != nil && !errors.As(err, &reply)
-}
-
-// release lets go of the guards that are held, all in one pipeline. It runs
+// release lets go of those guards that are held, all in one pipeline. It runs
 // even if ctx has ended.
 func (g *Guard) release(ctx context.Context, leases []*Lease) {
-	if len(leases) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	_, _ = g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
