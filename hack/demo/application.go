@@ -42,7 +42,8 @@ type application struct {
 	running  sync.WaitGroup
 }
 
-// counters count reads.
+// counters count reads: hits, misses, and those that failed for want of an
+// answer; of all of these, some are slow.
 type counters struct {
 	reads, misses, slow, failed atomic.Int64
 }
@@ -58,6 +59,8 @@ func (c *counters) now() tally {
 	t.reads = c.reads.Load()
 	return t
 }
+
+func (t tally) hits() int64 { return t.reads - t.misses - t.failed }
 
 func (t tally) since(before tally) tally {
 	return tally{t.reads - before.reads, t.misses - before.misses, t.slow - before.slow, t.failed - before.failed}
@@ -113,19 +116,18 @@ func (a *application) readOne(ctx context.Context, key appKey) {
 	err := a.redis.Get(ctx, key.name).Err()
 	missed := errors.Is(err, redis.Nil)
 	if missed {
-		var value []byte
-		if value, err = a.catalog.load(ctx, key.name); err == nil {
-			err = a.redis.Set(ctx, key.name, value, key.expire).Err()
+		if value, err := a.catalog.load(ctx, key.name); err == nil {
+			a.redis.Set(ctx, key.name, value, key.expire)
 		}
 	}
 	if ctx.Err() != nil {
 		return // it was cut short, and says nothing
 	}
 	a.count.reads.Add(1)
-	if missed {
+	switch {
+	case missed:
 		a.count.misses.Add(1)
-	}
-	if err != nil {
+	case err != nil:
 		a.count.failed.Add(1)
 	}
 	if time.Since(begin) > slowRead {

@@ -11,8 +11,11 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,12 +28,17 @@ import (
 // may do anything: what it may do, it may by the roles in config/rbac.
 const operatorUser = "keepfresh-demo-operator"
 
+// operatorRoles is how the names begin of the roles that the operator has.
+const operatorRoles = "keepfresh-manager"
+
 // controlPlane is an API server and its etcd.
 type controlPlane struct {
 	env    *envtest.Environment
 	dir    *workdir
 	client client.Client // an administrator's
 	logs   []*os.File
+
+	abandoned bool // env was interrupted as it started, and what it started was killed
 }
 
 // startControlPlane starts both, with the CRDs. What it returns is to be stopped
@@ -81,28 +89,36 @@ func startControlPlane(ctx context.Context, dir *workdir, assets string) (*contr
 	return p, err
 }
 
-// startEnv starts the environment. envtest knows no context and tries five
-// times, so that an interrupt has to take away what it waits for.
+// startEnv starts the environment. envtest knows no context and is patient, so
+// that an interrupt takes away what it waits for, and leaves it behind.
 func (p *controlPlane) startEnv(ctx context.Context) error {
-	interrupt := context.AfterFunc(ctx, p.dir.killTethered)
-	_, err := p.env.Start()
-	interrupt()
-	if ctx.Err() != nil {
+	started := make(chan error, 1)
+	go func() {
+		_, err := p.env.Start()
+		started <- err
+	}()
+	select {
+	case <-ctx.Done():
+		p.abandoned = true
+		p.dir.killTethered()
 		return ctx.Err()
+	case err := <-started:
+		if err != nil {
+			return fmt.Errorf("the API server and etcd did not start: %w\nThe end of etcd's log:\n%s\nThe end of kube-apiserver's log:\n%s",
+				err, tail(p.logPath("etcd"), 5), tail(p.logPath("kube-apiserver"), 10))
+		}
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("the API server and etcd did not start: %w\n%s\n%s", err,
-			tail(p.logPath("etcd"), 5), tail(p.logPath("kube-apiserver"), 10))
-	}
-	return nil
 }
 
 func (p *controlPlane) logPath(program string) string {
 	return filepath.Join(p.dir.path, program+".log")
 }
 
-func (p *controlPlane) stop() error {
-	err := p.env.Stop()
+func (p *controlPlane) stop() (err error) {
+	if !p.abandoned {
+		err = p.env.Stop()
+	}
 	for _, log := range p.logs {
 		_ = log.Close()
 	}
@@ -116,23 +132,18 @@ func (p *controlPlane) addOperator(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}}
 	for _, object := range objects {
-		meta := metav1.ObjectMeta{Name: operatorUser + "-" + object.GetName(), Namespace: namespace}
-		ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: object.GetKind(), Name: object.GetName()}
-		var binding client.Object
-		switch {
-		case object.GetKind() == "Role":
-			object.SetNamespace(namespace)
-			binding = &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
-		case object.GetKind() == "ClusterRole" && strings.Contains(object.GetName(), "manager"):
-			meta.Namespace = ""
-			binding = &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
-		default:
-			continue // other people's roles, and bindings to a service account that the demo has not
+		binding := bind(object)
+		if binding == nil {
+			continue
 		}
-		if err := p.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), fieldOwner, client.ForceOwnership); err != nil {
-			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		if ns := object.GetNamespace(); ns != "" {
+			if err := p.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}); err != nil && !apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("make the namespace %s: %w", ns, err)
+			}
+		}
+		if err := apply(ctx, p.client, []*unstructured.Unstructured{object}); err != nil {
+			return err
 		}
 		if err := p.client.Create(ctx, binding); err != nil {
 			return fmt.Errorf("bind %s %s: %w", object.GetKind(), object.GetName(), err)
@@ -147,4 +158,21 @@ func (p *controlPlane) addOperator(ctx context.Context, path string) error {
 		return err
 	}
 	return os.WriteFile(path, kubeconfig, 0o600)
+}
+
+// bind returns what gives the operator's user a role, or nil for other objects:
+// roles for people, and bindings to the service account of a deployment.
+func bind(role *unstructured.Unstructured) client.Object {
+	meta := metav1.ObjectMeta{Name: operatorUser + "-" + role.GetName(), Namespace: role.GetNamespace()}
+	ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: role.GetKind(), Name: role.GetName()}
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: operatorUser}}
+	switch {
+	case !strings.HasPrefix(role.GetName(), operatorRoles):
+		return nil
+	case role.GetKind() == "Role":
+		return &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
+	case role.GetKind() == "ClusterRole":
+		return &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: ref}
+	}
+	return nil
 }

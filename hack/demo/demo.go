@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -57,6 +58,10 @@ func step(ctx context.Context, what string, do func() error) error {
 	fmt.Printf("%-72s", what+" ...")
 	begin := time.Now()
 	if err := do(); err != nil {
+		if ctx.Err() != nil {
+			fmt.Println(" interrupted")
+			return ctx.Err()
+		}
 		fmt.Println(" failed")
 		return err
 	}
@@ -68,6 +73,7 @@ func (d *demo) start(ctx context.Context) error {
 	// What they would say is in the errors, too.
 	ctrllog.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
+	redis.SetLogger(&logging.VoidLogger{})
 
 	if err := d.prepare(); err != nil {
 		return err
@@ -76,7 +82,7 @@ func (d *demo) start(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"Starting the catalog service, whose backend takes some 50 ms, on " + d.samples.catalog, d.startCatalog},
+		{"Starting the catalog service on " + d.samples.catalog + " (backend: some 50 ms)", d.startCatalog},
 		{"Starting redis-server on " + d.samples.redis, d.startRedis},
 		{"Starting kube-apiserver and etcd, with the CRD of " + crdFolder, d.startControlPlane},
 		{"Granting the operator's user the roles of " + rbacFolder, d.addOperator},

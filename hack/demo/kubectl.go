@@ -36,7 +36,7 @@ func getPolicies(ctx context.Context, assets, kubeconfig string, cfg *rest.Confi
 	return string(out), nil
 }
 
-// findKubectl returns the path of kubectl, or "".
+// findKubectl returns the path of kubectl, in assets or on the PATH, or "".
 func findKubectl(assets string) string {
 	path := filepath.Join(assets, "kubectl")
 	if executable(path, "") == nil {

@@ -14,8 +14,9 @@ const headerEvery = 20
 // live prints a line each second. It is plain text, so that it reads the same in
 // a terminal, a file and a CI log.
 type live struct {
-	lines int
-	last  sample
+	lines  int
+	last   sample
+	silent bool // the API server's silence has been told
 }
 
 // sample is what there is to say at a moment.
@@ -45,8 +46,12 @@ func (l *live) next(s sample) string {
 		loads = number(int64(float64(s.loads-l.last.loads)/seconds + 0.5))
 	}
 	l.last = s
-	return text + fmt.Sprintf(liveLine, s.at.Format(time.TimeOnly), fmt.Sprintf("%d/%d", s.overview.ready, s.overview.policies),
-		number(s.overview.keys), s.overview.freshShare(), reads, number(s.reads.misses), number(s.reads.slow), loads, number(s.loads)) + "\n"
+	ready, keys := "?", "?"
+	if s.overview.policies > 0 {
+		ready, keys = fmt.Sprintf("%d/%d", s.overview.ready, s.overview.policies), number(s.overview.keys)
+	}
+	return text + fmt.Sprintf(liveLine, s.at.Format(time.TimeOnly), ready, keys,
+		s.overview.freshShare(), reads, number(s.reads.misses), number(s.reads.slow), loads, number(s.loads)) + "\n"
 }
 
 // number prints n with its thousands apart.

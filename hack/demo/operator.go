@@ -21,6 +21,8 @@ const (
 	operatorStopsWithin = 10 * time.Second
 )
 
+const widestLine = 240 // of a log that the demo quotes
+
 // operator is the operator's process.
 type operator struct {
 	cmd     *exec.Cmd
@@ -136,14 +138,20 @@ func executable(path, remedy string) error {
 	return nil
 }
 
-// tail returns the last lines of a file, indented.
+// tail returns the last lines of a file, indented and cut to a readable width.
 func tail(path string, lines int) string {
 	text, err := os.ReadFile(path) //nolint:gosec // a file of the demo's own
 	if err != nil || len(text) == 0 {
-		return "    (it is empty)"
+		return "    (empty)"
 	}
 	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return "    " + strings.Join(all[max(0, len(all)-lines):], "\n    ")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		if len(line) > widestLine {
+			all[i] = strings.ToValidUTF8(line[:widestLine], "") + "..."
+		}
+	}
+	return "    " + strings.Join(all, "\n    ")
 }
 
 // findRedis returns the path of redis-server: the given one, or that on the PATH.

@@ -68,6 +68,7 @@ func isTrue(c metav1.Condition) bool { return c.Status == metav1.ConditionTrue }
 type overview struct {
 	policies, ready int
 	keys, notFresh  int64
+	unknown         bool // a policy's numbers are those of another time
 }
 
 func overviewOf(states []policyState) overview {
@@ -78,14 +79,17 @@ func overviewOf(states []policyState) overview {
 		}
 		o.keys += s.keys
 		o.notFresh += s.notFresh
+		o.unknown = o.unknown || s.fresh.Status == metav1.ConditionUnknown
 	}
 	return o
 }
 
-// freshShare is the share of all keys that are fresh, as a status would say it.
+// freshShare is the share of all keys that are fresh as a status would say it, or
+// "?" if that is not known.
 func (o overview) freshShare() string {
-	if share := cachev1alpha1.FreshShare(o.keys-o.notFresh, o.keys); share != "" {
-		return share
+	share := cachev1alpha1.FreshShare(o.keys-o.notFresh, o.keys)
+	if share == "" || o.unknown {
+		return "?"
 	}
-	return "-"
+	return share
 }

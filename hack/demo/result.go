@@ -73,14 +73,14 @@ func (r *result) summary() string {
 		line("ran for", "%s; every policy was Ready after %s", seconds(ran), seconds(r.firstFill.Sub(r.started)))
 	}
 	o := overviewOf(r.policies)
-	line("keys", "%s, of which %s are fresh", number(o.keys), o.freshShare())
+	line("keys", "%s, fresh: %s", number(o.keys), o.freshShare())
 	line("loader calls", "%s by the operator", number(r.loads))
 	if r.firstFill.IsZero() {
-		line("reads", "%s: %s hits, %s misses", number(r.total.reads), number(r.total.reads-r.total.misses), number(r.total.misses))
-		line("slow reads", "%s", number(r.total.slow))
+		line("reads", "%s: %s hits, %s misses", number(r.total.reads), number(r.total.hits()), number(r.total.misses))
+		line("slow reads", "%s (over %s)", number(r.total.slow), slowRead)
 	} else {
 		t := r.sinceFill
-		line("reads since Ready", "%s: %s hits, %s misses", number(t.reads), number(t.reads-t.misses), number(t.misses))
+		line("reads since Ready", "%s: %s hits, %s misses", number(t.reads), number(t.hits()), number(t.misses))
 		line("slow reads since Ready", "%s (over %s)", number(t.slow), slowRead)
 		line("without Keepfresh", "some %s of these reads would have found the key expired, and waited for the backend",
 			number(int64(r.waits*r.ended.Sub(r.firstFill).Seconds())))

@@ -56,7 +56,7 @@ func TestADemoFailsForEachExpectationThatIsNotMet(t *testing.T) {
 
 func TestSummaryHasTheNumbers(t *testing.T) {
 	text := goodResult().summary()
-	for _, want := range []string{"60.0 s", "Ready after 2.0 s", "306, of which 100% are fresh", "23,000 hits, 0 misses",
+	for _, want := range []string{"60.0 s", "Ready after 2.0 s", "306, fresh: 100%", "23,000 hits, 0 misses",
 		"1,500 by the operator", "some 870 of these reads", "shop    True"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q in\n%s", want, text)
@@ -70,7 +70,7 @@ func TestLiveAlignsItsColumnsAndRepeatsItsHeader(t *testing.T) {
 	text := ""
 	for i := range headerEvery + 1 {
 		n := int64(i)
-		text += l.next(sample{at: at.Add(time.Duration(i) * time.Second), overview: overview{2, 1, 306, n}, total: 400 * n, loads: 1000 * n})
+		text += l.next(sample{at: at.Add(time.Duration(i) * time.Second), overview: overview{policies: 2, ready: 1, keys: 306, notFresh: n}, total: 400 * n, loads: 1000 * n})
 	}
 	if n := strings.Count(text, liveHeader); n != 2 {
 		t.Errorf("%d headers, want 2", n)

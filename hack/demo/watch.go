@@ -6,8 +6,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"time"
 )
+
+// patience is how long the table waits for the API server.
+const patience = 3 * time.Second
 
 // watch has the readers read, and prints how things stand each second, until
 // the time is up, the operator ends, or ctx does.
@@ -39,15 +43,19 @@ func (d *demo) watch(ctx context.Context) {
 
 // look prints a line, and more when every policy is Ready for the first time.
 func (d *demo) look(ctx context.Context, table *live) {
-	states, err := listPolicies(ctx, d.plane.client)
-	if err != nil {
-		if ctx.Err() == nil {
-			fmt.Printf("%s  %v\n", time.Now().Format(time.TimeOnly), err)
-		}
+	r := &d.outcome
+	asking, cancel := context.WithTimeout(ctx, patience)
+	states, err := listPolicies(asking, d.plane.client)
+	cancel()
+	if ctx.Err() != nil {
 		return
 	}
-	r := &d.outcome
-	r.policies = states
+	if err == nil {
+		r.policies = states
+	} else if !table.silent {
+		fmt.Println(sentence(err)) // once: the readers go on, and so does the table
+	}
+	table.silent = err != nil
 	count := d.app.count.now()
 	s := sample{at: time.Now(), overview: overviewOf(states), reads: count, total: count.reads, loads: d.catalog.loads.Load()}
 	if !r.firstFill.IsZero() {
@@ -74,10 +82,12 @@ func (d *demo) introduce(ctx context.Context) {
 
 	fmt.Println("\nLook around in another terminal:")
 	fmt.Printf("  export KUBECONFIG=%s\n", d.kubeconfig)
-	if kubectl := findKubectl(d.config.assets); kubectl == "" {
-		fmt.Println("  # there is no kubectl here; https://kubernetes.io/docs/tasks/tools/ has it")
-	} else if kubectl != "kubectl" {
-		fmt.Printf("  alias kubectl=%s\n", kubectl)
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		if kubectl := findKubectl(d.config.assets); kubectl != "" {
+			fmt.Printf("  alias kubectl=%s\n", kubectl)
+		} else {
+			fmt.Println("  # there is no kubectl here; https://kubernetes.io/docs/tasks/tools/ has it")
+		}
 	}
 	name := d.outcome.policies[0].name
 	fmt.Println("  kubectl get cachepol -o wide")
