@@ -72,11 +72,8 @@ type CachePolicySpec struct {
 	// 1h30m: 1s to 720h (30 days). It is the default of all keyspaces. A
 	// keyspace for which neither is set is refused.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=28
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message=`write an expire of 1s to 720h, such as 90s, 5m or 24h; the units are h, m, s and ms`
-	Expire *metav1.Duration `json:"expire,omitempty"`
+	Expire *Duration `json:"expire,omitempty"`
 
 	// refreshRatio is the share of its lifetime after which a key is due for a
 	// refresh, counted from when it was written: with an expire of 100s, 62%
@@ -96,11 +93,8 @@ type CachePolicySpec struct {
 	// default of all keyspaces.
 	// +optional
 	// +kubebuilder:default="6s"
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=28
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')`,message=`write a guardTimeout of 100ms to 5m, such as 6s; the units are h, m, s and ms`
-	GuardTimeout *metav1.Duration `json:"guardTimeout,omitempty"`
+	GuardTimeout *Duration `json:"guardTimeout,omitempty"`
 
 	// suspend stops all work on the policy's keys, without deleting any: they
 	// expire as they would without a policy.

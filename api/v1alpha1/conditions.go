@@ -46,7 +46,8 @@ const (
 	// certificate that cannot be parsed.
 	ReasonSecretInvalid = "SecretInvalid"
 	// ReasonKeyspaceConflict: an older policy claims keys of this policy on the
-	// same Redis. The older one keeps them fresh; this one does nothing.
+	// same Redis. The older one keeps them fresh; this one leaves out the
+	// keyspaces that overlap.
 	ReasonKeyspaceConflict = "KeyspaceConflict"
 )
 
@@ -120,7 +121,7 @@ const (
 	FailureTLSFailed = "TLSFailed"
 	// FailureRedirected: the loader answered with a redirect; none is followed.
 	FailureRedirected = "Redirected"
-	// FailureUnexpectedStatus: the loader's status was neither 2xx, 404 nor 410.
+	// FailureUnexpectedStatus: the loader's status was neither 200, 404 nor 410.
 	FailureUnexpectedStatus = "UnexpectedStatus"
 	// FailureBodyTooLarge: the body was larger than maxBodyBytes.
 	FailureBodyTooLarge = "BodyTooLarge"
@@ -134,7 +135,7 @@ const (
 	FailureWrongType = "WrongType"
 	// FailureNoExpiry: the key has no expiry, and is left alone.
 	FailureNoExpiry = "NoExpiry"
-	// FailureGuardLost: the guard was lost, or ran into the guardTimeout, before
+	// FailureGuardLost: the guard was lost to somebody else before
 	// the value could be written.
 	FailureGuardLost = "GuardLost"
 	// FailureRedisError: Redis failed to acquire or to commit.

@@ -7,12 +7,10 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/keepfresh/keepfresh/api/v1alpha1"
 )
 
-func duration(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+func duration(d time.Duration) *v1alpha1.Duration { return &v1alpha1.Duration{Duration: d} }
 
 func TestPercent(t *testing.T) {
 	for percentage, want := range map[v1alpha1.Percentage]int{

@@ -3,10 +3,6 @@
 
 package v1alpha1
 
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
-
 // Keyspace is a family of Redis keys that share a template, a loader and a
 // lifetime. Only keys that hold a string are kept fresh.
 //
@@ -60,11 +56,8 @@ type Keyspace struct {
 
 	// expire overrides the policy's expire for this keyspace: 1s to 720h.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=28
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message=`write an expire of 1s to 720h, such as 90s, 5m or 24h; the units are h, m, s and ms`
-	Expire *metav1.Duration `json:"expire,omitempty"`
+	Expire *Duration `json:"expire,omitempty"`
 
 	// refreshRatio overrides the policy's refreshRatio for this keyspace: 1% to 99%.
 	// +optional
@@ -73,11 +66,8 @@ type Keyspace struct {
 
 	// guardTimeout overrides the policy's guardTimeout for this keyspace: 100ms to 5m.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=28
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')`,message=`write a guardTimeout of 100ms to 5m, such as 6s; the units are h, m, s and ms`
-	GuardTimeout *metav1.Duration `json:"guardTimeout,omitempty"`
+	GuardTimeout *Duration `json:"guardTimeout,omitempty"`
 }
 
 // Source says which keys are kept fresh. Exactly one of its fields is set.
@@ -138,7 +128,7 @@ type Loader struct {
 	MaxPerSecond *int32 `json:"maxPerSecond,omitempty"`
 }
 
-// HTTPLoader loads a key's value by a GET request. A 2xx answer's body is the
+// HTTPLoader loads a key's value by a GET request. The body of a 200 is the
 // value; 404 and 410 mean that there is none; all else, redirects included, is
 // a failure.
 type HTTPLoader struct {
@@ -163,11 +153,8 @@ type HTTPLoader struct {
 	// 5m, and no more than the guardTimeout. Without it, the lesser of 5s and the
 	// guardTimeout.
 	// +optional
-	// +kubebuilder:validation:Type=string
-	// +kubebuilder:validation:MaxLength=28
-	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}(h|m|s|ms)){1,4}$`
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('10ms') && duration(self) <= duration('5m')`,message=`write a timeout of 10ms to 5m, such as 2s or 500ms; the units are h, m, s and ms`
-	Timeout *metav1.Duration `json:"timeout,omitempty"`
+	Timeout *Duration `json:"timeout,omitempty"`
 
 	// headers of each request, at most 16.
 	// +optional

@@ -80,7 +80,7 @@ var _ = Describe("admission", func() {
 		policy := typed(object)
 
 		Expect(policy.Spec.RefreshRatio).To(Equal(v1alpha1.DefaultRefreshRatio))
-		Expect(policy.Spec.GuardTimeout).To(HaveValue(Equal(metav1.Duration{Duration: v1alpha1.DefaultGuardTimeout})))
+		Expect(policy.Spec.GuardTimeout).To(HaveValue(Equal(v1alpha1.Duration{Duration: v1alpha1.DefaultGuardTimeout})))
 		Expect(policy.Spec.Suspend).To(BeFalse())
 		Expect(policy.Spec.Redis.Database).To(BeZero())
 		Expect(policy.Spec.Redis.TLS.CASecretRef.Key).To(Equal(v1alpha1.DefaultCASecretKey))
@@ -101,7 +101,7 @@ var _ = Describe("admission", func() {
 			ObjectMeta: metav1.ObjectMeta{Name: "typed", Namespace: "default"},
 			Spec: v1alpha1.CachePolicySpec{
 				Redis:  v1alpha1.Redis{Addresses: []string{"redis:6379"}, TLS: &v1alpha1.RedisTLS{}},
-				Expire: &metav1.Duration{Duration: 90 * time.Minute},
+				Expire: &v1alpha1.Duration{Duration: 90 * time.Minute},
 				Keyspaces: []v1alpha1.Keyspace{{
 					Name:   "products",
 					Key:    "product:{id}",
