@@ -1,0 +1,71 @@
+# make help says what there is. Everything that is built or got lands in bin/,
+# which may be removed at any time; hack/envtest/get.sh says what is kept
+# between checkouts.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# What to test, and further flags for go test.
+PACKAGES ?= ./...
+TESTFLAGS ?=
+
+.PHONY: help
+help: ## Say what there is (the default)
+	@echo 'Keepfresh: make <target>'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Variables, in the environment or after make:'
+	@echo '  DEMO_SECONDS        end the demo after this many seconds, and judge it'
+	@echo '  PACKAGES, TESTFLAGS what to test (./...), and further flags for go test'
+	@echo '  KUBEBUILDER_ASSETS  your own folder of kube-apiserver, etcd and kubectl'
+	@echo '  REDIS_SERVER        your own redis-server, 7.0 or later, or valkey-server'
+	@echo '  KEEPFRESH_CACHE     where kube-apiserver and the like are kept (~/.cache/keepfresh)'
+
+.PHONY: demo
+demo: build ## Watch an operator keep a real Redis fresh through a real API server
+	@assets=$$(hack/envtest/get.sh); redis=$$(hack/redis.sh); \
+	CGO_ENABLED=0 go build -o bin/demo ./hack/demo; \
+	KUBEBUILDER_ASSETS=$$assets REDIS_SERVER=$$redis KEEPFRESH_BIN=$(CURDIR)/bin/keepfresh \
+		exec bin/demo
+
+.PHONY: test
+test: ## Run all tests, with a real API server, a real Redis and the race detector
+	@PACKAGES='$(PACKAGES)' TESTFLAGS='$(TESTFLAGS)' hack/test.sh
+
+.PHONY: lint
+lint: ## Run golangci-lint (.golangci.yml)
+	@lint=$$(hack/tools/get.sh golangci-lint); \
+	echo 'lint: golangci-lint run'; \
+	$$lint run --allow-parallel-runners ./...
+
+.PHONY: build
+build: ## Build the operator: bin/keepfresh
+	@echo 'build: bin/keepfresh'
+	@CGO_ENABLED=0 go build -trimpath -o bin/keepfresh ./cmd/keepfresh
+
+.PHONY: generate
+generate: ## Generate the API types' deep copies
+	@gen=$$(hack/tools/get.sh controller-gen); \
+	echo 'generate: api/**/zz_generated.deepcopy.go'; \
+	$$gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: ## Generate the CRD and the operator's RBAC
+	@gen=$$(hack/tools/get.sh controller-gen); \
+	echo 'manifests: config/crd/bases, config/rbac/role.yaml'; \
+	$$gen crd paths=./api/... output:crd:dir=config/crd/bases; \
+	$$gen rbac:roleName=keepfresh-manager paths=./api/... paths=./controllers/... paths=./cmd/... \
+		output:rbac:dir=config/rbac
+
+.PHONY: verify
+verify: ## Check that generated files and go.mod are up to date
+	@hack/verify.sh
+
+.PHONY: envtest
+envtest: ## Get kube-apiserver, etcd and kubectl into bin/envtest: download, else build
+	@hack/envtest/get.sh
+
+.PHONY: clean
+clean: ## Remove bin/ (the cache of kube-apiserver and the like stays)
+	rm -rf bin

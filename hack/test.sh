@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Runs the tests: gets what they need, runs them, and ends with what failed.
+# PACKAGES (./...) and TESTFLAGS narrow it down.
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$(dirname "$0")/.."
+
+hack/prereqs.sh
+KUBEBUILDER_ASSETS=$(hack/envtest/get.sh)
+REDIS_SERVER=$(hack/redis.sh)
+export KUBEBUILDER_ASSETS REDIS_SERVER
+
+read -ra packages <<<"${PACKAGES:-./...}"
+read -ra flags <<<"${TESTFLAGS:-}"
+mkdir -p bin
+log=bin/test.log
+echo "test: with $("$KUBEBUILDER_ASSETS/kube-apiserver" --version) and $("$REDIS_SERVER" --version | grep -oE '^[A-Za-z]+|v=[^ ]+' | xargs)"
+echo "test: go test -race ${flags[*]} ${packages[*]}"
+
+# Without a C compiler Go turns cgo off by itself, but prereqs.sh has seen to it.
+code=0
+CGO_ENABLED=1 go test -race -timeout 15m "${flags[@]}" "${packages[@]}" 2>&1 | tee "$log" | grep -v '\[no test files\]' || code=${PIPESTATUS[0]}
+
+passed=$(grep -c '^ok' "$log" || true)
+if ((code != 0)); then
+	echo
+	echo "test: FAILED after $SECONDS s; $passed packages passed. Everything is in $log. In short:"
+	grep -E '^ *--- FAIL|^FAIL.|^panic:|WARNING: DATA RACE|\[FAIL\]|leak: ' "$log" | sort | uniq -c | sed -E 's/^ *1 /  /' || true
+	exit 1
+fi
+echo "test: $passed packages passed in $SECONDS s"

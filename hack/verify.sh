@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Checks that what is generated follows from what it is generated from, and
+# that the modules are tidy. It works on a copy, so that the checkout is left
+# as it is, and may be dirty.
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$(dirname "$0")/.."
+
+stale=
+tool=$(hack/tools/get.sh controller-gen)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+echo "verify: generated files"
+generated=(api config/crd/bases config/rbac)
+# The files that are there now, those not yet added to git among them.
+git ls-files -z --cached --others --exclude-standard |
+	while IFS= read -r -d '' f; do [[ ! -f $f ]] || printf '%s\0' "$f"; done |
+	tar --create --null --files-from=- | tar --extract --directory="$copy"
+mkdir -p "$copy/bin/tools"
+cp -p "$tool" "$(dirname "$tool")/.controller-gen.stamp" "$copy/bin/tools/"
+# A file whose source is gone would stay unnoticed.
+rm -f "$copy"/config/crd/bases/*.yaml "$copy"/config/rbac/role.yaml
+find "$copy/api" -name 'zz_generated*' -delete
+make -C "$copy" generate manifests >"$copy/log" 2>&1 || {
+	sed "s|$copy/||g" "$copy/log"
+	echo "verify: generating failed (see above)"
+	exit 1
+}
+for path in "${generated[@]}"; do
+	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests"
+done
+
+for module in . hack/tools; do
+	echo "verify: $module/go.mod is tidy"
+	go -C "$module" mod tidy -diff || stale+="${stale:+, and }go -C $module mod tidy"
+done
+
+if [[ -n $stale ]]; then
+	echo "verify: not up to date (see above); run: $stale"
+	exit 1
+fi
+echo "verify: all up to date"
