@@ -20,7 +20,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		e := l.keys[f.Key]
 		switch {
 		case f.TTL == discover.Missing && !l.set.kept():
-			if e != nil && !e.busy {
+			if e != nil && !e.busy && f.At.After(e.loaded) {
 				l.forget(e)
 			}
 			continue
@@ -33,7 +33,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		if pass != 0 {
 			e.pass = pass
 		}
-		if !e.busy {
+		if !e.busy && f.At.After(e.loaded) { // else it speaks of the value before
 			l.takeIn(e, f)
 		}
 	}

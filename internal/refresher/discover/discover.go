@@ -34,7 +34,7 @@ const (
 type Found struct {
 	Key string
 	TTL time.Duration // or NoExpiry, or Missing
-	At  time.Time     // when it was said, by the local clock
+	At  time.Time     // when it was asked, by the local clock
 }
 
 // Scan lists the keys that match the glob pattern and that want accepts, each
@@ -93,6 +93,7 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 	if len(keys) == 0 {
 		return nil, nil
 	}
+	asked := time.Now()
 	replies := make([]*redis.DurationCmd, len(keys))
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
@@ -103,10 +104,9 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 	if err != nil {
 		return nil, fmt.Errorf("read TTLs: %w", err)
 	}
-	now := time.Now()
 	found := make([]Found, len(keys))
 	for i, key := range keys {
-		found[i] = Found{Key: key, TTL: replies[i].Val(), At: now}
+		found[i] = Found{Key: key, TTL: replies[i].Val(), At: asked}
 	}
 	return found, nil
 }

@@ -1,0 +1,40 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+)
+
+// A listing reads a TTL, a rebuild commits, and only then the lane hears of the
+// listing: what it says is older than what the lane knows.
+func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
+	w := newWorld(t, 0)
+	set, err := compile(w.keyspace())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &server{}
+	for sentence, ttl := range map[string]time.Duration{
+		"an old TTL":  300 * time.Millisecond,
+		"a lost key":  discover.Missing,
+		"no lifetime": discover.NoExpiry,
+	} {
+		l := newLane(New(Options{}), catalog, set, srv)
+		asked := time.Now()
+		e := l.track("product:1")
+		e.busy = true
+		l.inFlight++
+		committedAt := asked.Add(time.Millisecond)
+		l.finish(result{job: job{entry: e}, outcome: committed, took: time.Millisecond}, committedAt)
+
+		l.found([]discover.Found{{Key: "product:1", TTL: ttl, At: asked}}, 1)
+		if e := l.keys["product:1"]; e == nil || !e.expiry.Equal(committedAt.Add(set.Expire)) {
+			t.Errorf("%s: the lane believes %+v", sentence, e)
+		}
+	}
+}
