@@ -27,7 +27,35 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(&clientLog)
+	goleak.VerifyTestMain(m)
+}
+
+// clientLog is what the Redis client logs beside the engine.
+var clientLog textLog
+
+// textLog keeps what is logged.
+type textLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *textLog) Printf(_ context.Context, format string, args ...any) {
+	_, _ = fmt.Fprintf(l, format+"\n", args...)
+}
+
+func (l *textLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *textLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 // backend is a loader endpoint that counts: GET /{id} answers with a value that
 // differs each time. handle, if set, answers instead.
