@@ -103,11 +103,14 @@ func (p *controlPlane) startEnv(ctx context.Context) error {
 		p.dir.killTethered()
 		return ctx.Err()
 	case err := <-started:
-		if err != nil {
-			return fmt.Errorf("the API server and etcd did not start: %w\nThe end of etcd's log:\n%s\nThe end of kube-apiserver's log:\n%s",
-				err, tail(p.logPath("etcd"), 5), tail(p.logPath("kube-apiserver"), 10))
+		switch {
+		case err == nil:
+			return nil
+		case p.env.Config != nil: // they run, and refused something
+			return err
 		}
-		return nil
+		return fmt.Errorf("the API server and etcd did not start: %w\nThe end of etcd's log:\n%s\nThe end of kube-apiserver's log:\n%s",
+			err, tail(p.logPath("etcd"), 5), tail(p.logPath("kube-apiserver"), 10))
 	}
 }
 
