@@ -16,7 +16,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// Secret is a string that no formatting verb and no encoder prints.
+// Secret is a string that no formatting verb and no encoder prints, save for what
+// passes its methods by: %p and %w (go vet finds both), and printing a struct that
+// holds it, or a Config, in a field that is not exported.
 type Secret string
 
 // String hides the secret.
@@ -27,8 +29,11 @@ func (s Secret) String() string {
 	return "[redacted]"
 }
 
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
+// Format hides the secret from every verb: from %d too, which would print it in
+// its complaint that the verb does not fit.
+func (s Secret) Format(f fmt.State, verb rune) {
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), s.String())
+}
 
 // MarshalText hides the secret from encoders.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
@@ -49,6 +54,19 @@ type TLS struct {
 	Cert       string
 	Key        Secret
 	ServerName string // the address' host if empty
+}
+
+// Format prints a Config as any struct. It is here for pointers to one, which a
+// verb that does not fit them would otherwise print secrets and all.
+func (c Config) Format(f fmt.State, verb rune) {
+	type bare Config
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), bare(c))
+}
+
+// Format is there for the same reason as Config's.
+func (c TLS) Format(f fmt.State, verb rune) {
+	type bare TLS
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), bare(c))
 }
 
 // Endpoint names the keys that a Config leads to: the same for two Configs that
@@ -78,7 +96,7 @@ func New(c Config) (*redis.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redis.NewClient(&redis.Options{
+	rdb := redis.NewClient(&redis.Options{
 		Addr:                     c.Address,
 		DB:                       c.Database,
 		Username:                 c.Username,
@@ -94,7 +112,9 @@ func New(c Config) (*redis.Client, error) {
 		ContextTimeoutEnabled:    true,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}), nil
+	})
+	rdb.AddHook(discreet{})
+	return rdb, nil
 }
 
 func (c Config) tls() (*tls.Config, error) {
