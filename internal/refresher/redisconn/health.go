@@ -9,7 +9,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -46,14 +49,19 @@ func Probe(ctx context.Context, rdb redis.Cmdable) (runID string, s Status) {
 	info := p.Info(ctx, "server")
 	replication := p.Info(ctx, "replication")
 	served := p.PExpireTime(ctx, probeKey)
-	_, _ = p.Exec(ctx)
-	for _, err := range []error{info.Err(), replication.Err(), served.Err()} {
-		if err != nil {
-			return "", Classify(err)
+	// Of a connection that could not be set up only Exec tells.
+	if _, err := p.Exec(ctx); err != nil {
+		switch s := Classify(err); {
+		case field(info.Val(), "redis_mode") == "sentinel":
+			return "", Status{ConnectionFailed, "this is a Sentinel, not the Redis that it watches; name that in redis.addresses"}
+		case s.Reason == VersionUnsupported && served.Err() != nil && info.Err() == nil:
+			return "", Status{s.Reason, "this is Redis " + field(info.Val(), "redis_version") + " without the command PEXPIRETIME; " + takes}
+		default:
+			return "", s
 		}
 	}
 	if field(replication.Val(), "role") == "slave" {
-		return "", Status{ReadOnly, "this Redis is a replica; name the primary in redis.addresses"}
+		return "", Status{ReadOnly, replica}
 	}
 	return field(info.Val(), "run_id"), Status{Connected, "Redis " + field(info.Val(), "redis_version") + " answers"}
 }
@@ -67,30 +75,80 @@ func field(info, name string) string {
 	return ""
 }
 
-// Classify says what an error of a Redis command tells about the server.
+// Classify says what an error of a Redis command tells about the server. Its
+// messages do not vary from one try to the next (as ports of our own do), and
+// hold no key.
 func Classify(err error) Status {
-	text := err.Error()
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		return classifyReply(reply.Error())
+	}
+	if cause, failed := tlsFailure(err); failed {
+		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %v; check redis.tls and whether this port speaks TLS", cause)}
+	}
+	return Status{ConnectionFailed, "no connection: " + networkFailure(err)}
+}
+
+// classifyReply goes by how a reply begins: what follows may hold anything.
+func classifyReply(text string) Status {
 	for _, c := range replies {
-		if strings.HasPrefix(text, c.prefix) || strings.Contains(text, ": "+c.prefix) {
+		if strings.HasPrefix(text, c.prefix) {
+			if _, rest, found := strings.Cut(text, " run the '"); found && c.reason == PermissionDenied {
+				command, _, _ := strings.Cut(rest, "'")
+				return Status{c.reason, fmt.Sprintf("this Redis user may not run %q; docs/cachepolicy.md lists the commands to allow", command)}
+			}
 			return Status{c.reason, c.message}
 		}
 	}
+	return Status{ConnectionFailed, "Redis answered with an error: " + text}
+}
+
+func tlsFailure(err error) (cause error, failed bool) {
 	var (
 		record    tls.RecordHeaderError
-		alert     tls.AlertError
 		verify    *tls.CertificateVerificationError
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
+		alert     *net.OpError
 	)
-	if errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify) ||
-		errors.As(err, &authority) || errors.As(err, &host) {
-		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %v; check redis.tls and whether this port speaks TLS", err)}
+	switch {
+	case errors.As(err, &record):
+		return errors.New("the answer was not TLS"), true
+	case errors.As(err, &verify):
+		return verify.Err, true
+	case errors.As(err, &authority):
+		return authority, true
+	case errors.As(err, &host):
+		return host, true
+	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"):
+		return fmt.Errorf("%s: %w", alert.Op, alert.Err), true
 	}
-	var reply redis.Error
-	if errors.As(err, &reply) {
-		return Status{ConnectionFailed, "Redis answered with an error: " + text}
+	return nil, false
+}
+
+func networkFailure(err error) string {
+	var (
+		name    *net.DNSError
+		timeout net.Error
+		op      *net.OpError
+	)
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return fmt.Sprintf("there is no host %q; check redis.addresses", name.Name)
+	case errors.As(err, &name):
+		return fmt.Sprintf("the address of the host %q could not be looked up", name.Name)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer in time; check redis.addresses, network policies, and whether redis.tls fits what the port speaks"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "it was refused; check redis.addresses, and that Redis runs"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "it was closed by the other side; perhaps Redis wants TLS (redis.tls), is in protected mode, has reached its maxclients, or has just ended"
+	case strings.HasPrefix(err.Error(), "redis: can't parse"):
+		return "what answers is not Redis; check redis.addresses"
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
 	}
-	return Status{ConnectionFailed, "no connection: " + text}
+	return err.Error()
 }
 
 // IsReply says that Redis was reached and refused a command: another try over a
@@ -100,6 +158,16 @@ func IsReply(err error) bool {
 	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
 }
 
+const (
+	takes   = "it takes Redis 7.0 or newer, or Valkey"
+	replica = "this Redis is a read-only replica; name the primary in redis.addresses"
+	denied  = "this Redis user may not do what a rebuild needs; docs/cachepolicy.md lists the commands to allow"
+	lacks   = "this Redis lacks a command that Keepfresh needs; " + takes
+	member  = "this Redis is a member of a cluster, whose other members Keepfresh cannot reach yet"
+)
+
+// replies are told apart by how they begin. Inside a script two begin otherwise
+// than outside.
 var replies = []struct {
 	prefix  string
 	reason  Reason
@@ -109,12 +177,21 @@ var replies = []struct {
 	{"NOAUTH", AuthenticationFailed, "Redis wants a password; name a Secret with one in redis.auth.secretRef"},
 	{"ERR AUTH", AuthenticationFailed, "Redis refused the password: it has none for this user; remove redis.auth or correct the Secret"},
 	{"ERR invalid password", AuthenticationFailed, "Redis refused the password; check the Secret that redis.auth names"},
-	{"NOPERM", PermissionDenied, "this Redis user may not do what a rebuild needs; docs/cachepolicy.md lists the commands to allow"},
-	{"ERR unknown command", VersionUnsupported, "this Redis lacks a command that Keepfresh needs; it takes Redis 7.0 or newer, or Valkey"},
-	{"READONLY", ReadOnly, "this Redis is a read-only replica; name the primary in redis.addresses"},
+	{"NOPERM", PermissionDenied, denied},
+	{"ERR The user executing the script", PermissionDenied, denied},
+	{"ERR unknown command", VersionUnsupported, lacks},
+	{"ERR Unknown Redis command called from", VersionUnsupported, lacks},
+	{"READONLY", ReadOnly, replica},
+	{"MASTERDOWN", ReadOnly, "this Redis is a replica that has lost its primary; name the primary in redis.addresses"},
+	{"NOREPLICAS", ReadOnly, "Redis takes no writes because too few replicas follow it (min-replicas-to-write)"},
+	{"MISCONF", ReadOnly, "Redis takes no writes because it cannot save to disk (MISCONF)"},
 	{"LOADING", Loading, "Redis is loading its data"},
 	{"OOM", OutOfMemory, "Redis is at its maxmemory and evicts nothing; raise maxmemory or set an eviction policy"},
-	{"MISCONF", ReadOnly, "Redis takes no writes because it cannot save to disk (MISCONF)"},
+	{"BUSY", ConnectionFailed, "Redis is busy with somebody's script or module command (BUSY)"},
+	{"MOVED", ConnectionFailed, member},
+	{"ASK", ConnectionFailed, member},
+	{"CLUSTERDOWN", ConnectionFailed, "this Redis is a member of a cluster that is down (CLUSTERDOWN)"},
 	{"ERR DB index", ConnectionFailed, "this Redis has no such database; check redis.database"},
+	{"ERR SELECT is not allowed", ConnectionFailed, "this Redis runs in cluster mode, which has database 0 only; check redis.database"},
 	{"ERR max number of clients", ConnectionFailed, "Redis has reached its maxclients"},
 }
