@@ -8,6 +8,7 @@ package discover
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -94,10 +95,10 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 		return nil, nil
 	}
 	asked := time.Now()
-	replies := make([]*redis.DurationCmd, len(keys))
+	replies := make([]*redis.Cmd, len(keys))
 	_, err := rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
-			replies[i] = p.PTTL(ctx, key)
+			replies[i] = p.Do(ctx, "PTTL", key)
 		}
 		return nil
 	})
@@ -106,9 +107,25 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 	}
 	found := make([]Found, len(keys))
 	for i, key := range keys {
-		found[i] = Found{Key: key, TTL: replies[i].Val(), At: asked}
+		ttl, err := replies[i].Int64()
+		if err != nil {
+			return nil, fmt.Errorf("read TTLs: %w", err)
+		}
+		found[i] = Found{Key: key, TTL: millis(ttl), At: asked}
 	}
 	return found, nil
+}
+
+// millis is PTTL's reply as a Duration. Those are too short for some expiries
+// that Redis takes (EXPIREAT 99999999999): the longest stands for them.
+func millis(ttl int64) time.Duration {
+	switch {
+	case ttl < 0:
+		return time.Duration(ttl) // NoExpiry or Missing
+	case ttl > math.MaxInt64/int64(time.Millisecond):
+		return math.MaxInt64
+	}
+	return time.Duration(ttl) * time.Millisecond
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
