@@ -103,17 +103,18 @@ func (l *lane) finish(r result, now time.Time) {
 	}
 	l.metrics.observe(r)
 	l.judge(r, now)
-	if r.forced && r.tried() {
+	if r.token == l.force.token && r.tried() {
 		l.force.tried(e)
 	}
 	l.next(e, r, now)
 	l.report(now)
 }
 
-// tried says whether a forced rebuild has done what was asked for.
+// tried says whether a forced rebuild has done what was asked for. What the
+// application wrote or deleted meanwhile is newer than the request.
 func (r result) tried() bool {
 	switch r.outcome {
-	case held, aborted, changed, lost:
+	case held, aborted, lost:
 		return false
 	case failed:
 		return !r.redis

@@ -191,7 +191,11 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 	for len(jobs) < room && l.limiter.AllowN(now, 1) {
 		e := l.ready.Pop()
 		e.queue, e.busy = nil, true
-		jobs = append(jobs, job{e, e.forced})
+		j := job{entry: e, rests: e.failures == 0 && now.Before(l.rested(e))}
+		if e.forced {
+			j.token = l.force.token
+		}
+		jobs = append(jobs, j)
 	}
 	if len(jobs) > 0 {
 		l.begin(jobs)
@@ -232,16 +236,18 @@ func (l *lane) lookAgain(e *entry, at time.Time) {
 func (l *lane) reschedule(e *entry, ttl time.Duration, now time.Time) {
 	e.expiry, e.missing, e.ignored = now.Add(ttl), time.Time{}, false
 	at := now.Add(l.set.timing.untilDue(ttl, l.lead.upper(), rand.Float64()))
-	if !e.loaded.IsZero() && !e.forced {
-		if floor := e.loaded.Add(l.set.timing.interval()); at.Before(floor) {
-			at = floor
-		}
+	if floor := l.rested(e); at.Before(floor) {
+		at = floor
 	}
 	if e.forced {
 		at = now
 	}
 	l.lookAgain(e, at)
 }
+
+// rested is when a key may be loaded again, whatever its TTL: an application
+// may give it one that is always due.
+func (l *lane) rested(e *entry) time.Time { return e.loaded.Add(l.set.timing.interval()) }
 
 func (l *lane) track(key string) *entry {
 	e := &entry{key: key, index: len(l.all)}

@@ -32,8 +32,9 @@ const (
 
 // job is one key to rebuild.
 type job struct {
-	entry  *entry
-	forced bool // whatever its age
+	entry *entry
+	token string // of the refresh on demand that it serves, whatever its age
+	rests bool   // it was loaded so recently that only a loss makes it due
 }
 
 // result is what became of a job.
@@ -97,7 +98,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	case a.TTL == guard.NoExpiry:
 		res.outcome = ignored
 		res.failure = failure(NoExpiry, "key %q has no expiry; it is left alone until it has one", j.entry.key)
-	case !j.forced && !r.set.timing.due(a.TTL, r.lead):
+	case j.token == "" && (j.rests || !r.set.timing.due(a.TTL, r.lead)):
 		res.outcome = notDue
 	}
 	return res
