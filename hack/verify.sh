@@ -30,12 +30,12 @@ make -C "$copy" generate manifests >"$copy/log" 2>&1 || {
 	exit 1
 }
 for path in "${generated[@]}"; do
-	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests"
+	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests (and remove files that are generated no more)"
 done
 
 for module in . hack/tools; do
 	echo "verify: $module/go.mod is tidy"
-	go -C "$module" mod tidy -diff || stale+="${stale:+, and }go -C $module mod tidy"
+	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"
 done
 
 if [[ -n $stale ]]; then
