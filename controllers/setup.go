@@ -27,6 +27,13 @@ import (
 // secretIndex finds the policies that refer to a Secret of their namespace.
 const secretIndex = "spec.secrets"
 
+// ClientOptions are those that the manager's client has to have. Reads wait for
+// what was written before: with a status from before its last write, a
+// reconciliation would take for news what it has told already.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}}
+}
+
 // SetupWithManager registers the reconciler: it is woken by policies, by their
 // Secrets, by policies that claim the same keys, and by the engine.
 func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {

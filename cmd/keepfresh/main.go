@@ -81,6 +81,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	}
 	mgr, err := ctrl.NewManager(conf, ctrl.Options{
 		Scheme:                        scheme,
+		Client:                        controllers.ClientOptions(),
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.probeAddr,
 		LeaderElection:                o.leaderElect,
