@@ -46,7 +46,7 @@ func keyspaceOf(name, key, url string) cachev1alpha1.Keyspace {
 	}
 }
 
-func span(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+func span(d time.Duration) *cachev1alpha1.Duration { return &cachev1alpha1.Duration{Duration: d} }
 
 func headerFrom(header, secret, key string) cachev1alpha1.HTTPHeader {
 	return cachev1alpha1.HTTPHeader{Name: header, ValueFrom: &cachev1alpha1.HTTPHeaderSource{
