@@ -96,7 +96,7 @@ func (l *lane) finish(r result, now time.Time) {
 	l.inFlight--
 	e.busy = false
 	if r.took > 0 {
-		e.loaded = now
+		e.loaded, e.rests = now, now.Add(r.rest)
 	}
 	if r.failure != nil {
 		l.account.lastFailure = r.failure
@@ -155,7 +155,7 @@ func (l *lane) next(e *entry, r result, now time.Time) {
 		if e.missing.IsZero() {
 			l.metrics.late(max(0, -l.set.timing.untilStale(e.expiry.Sub(now))))
 		}
-		l.reschedule(e, l.set.Expire, now)
+		l.reschedule(e, r.ttl, now)
 	case notDue:
 		l.reschedule(e, r.ttl, now)
 	case gone:

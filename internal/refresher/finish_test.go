@@ -30,7 +30,7 @@ func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
 		e.busy = true
 		l.inFlight++
 		committedAt := asked.Add(time.Millisecond)
-		l.finish(result{job: job{entry: e}, outcome: committed, took: time.Millisecond}, committedAt)
+		l.finish(result{job: job{entry: e}, outcome: committed, ttl: set.Expire, took: time.Millisecond}, committedAt)
 
 		l.found([]discover.Found{{Key: "product:1", TTL: ttl, At: asked}}, 1)
 		if e := l.keys["product:1"]; e == nil || !e.expiry.Equal(committedAt.Add(set.Expire)) {

@@ -70,6 +70,7 @@ type entry struct {
 	expiry   time.Time // zero if the key is missing
 	missing  time.Time // since when; zero if it is there
 	loaded   time.Time // the last load; zero before the first
+	rests    time.Time // not loaded again before, whatever its TTL
 	failures int       // in a row
 	pass     uint64    // the last listing that saw it
 	busy     bool
@@ -191,7 +192,7 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 	for len(jobs) < room && l.limiter.AllowN(now, 1) {
 		e := l.ready.Pop()
 		e.queue, e.busy = nil, true
-		j := job{entry: e, rests: e.failures == 0 && now.Before(l.rested(e))}
+		j := job{entry: e, rests: e.failures == 0 && now.Before(e.rests)}
 		if e.forced {
 			j.token = l.force.token
 		}
@@ -236,18 +237,14 @@ func (l *lane) lookAgain(e *entry, at time.Time) {
 func (l *lane) reschedule(e *entry, ttl time.Duration, now time.Time) {
 	e.expiry, e.missing, e.ignored = now.Add(ttl), time.Time{}, false
 	at := now.Add(l.set.timing.untilDue(ttl, l.lead.upper(), rand.Float64()))
-	if floor := l.rested(e); at.Before(floor) {
-		at = floor
+	if at.Before(e.rests) {
+		at = e.rests
 	}
 	if e.forced {
 		at = now
 	}
 	l.lookAgain(e, at)
 }
-
-// rested is when a key may be loaded again, whatever its TTL: an application
-// may give it one that is always due.
-func (l *lane) rested(e *entry) time.Time { return e.loaded.Add(l.set.timing.interval()) }
 
 func (l *lane) track(key string) *entry {
 	e := &entry{key: key, index: len(l.all)}
@@ -285,6 +282,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	l.force.ask(token, l)
 	if retimed {
 		for _, e := range l.all {
+			e.rests = time.Time{} // was in proportion to the former lifetime
 			if !e.busy && e.missing.IsZero() && !e.ignored {
 				now := time.Now()
 				l.reschedule(e, e.expiry.Sub(now), now)

@@ -41,8 +41,9 @@ type job struct {
 type result struct {
 	job
 	outcome outcome
-	ttl     time.Duration // of notDue, and of the key before a load
+	ttl     time.Duration // of the key when it was acquired, or that a commit gave it
 	took    time.Duration // by the load; 0 if there was none
+	rest    time.Duration // for which the key need not be loaded again
 	failure *Failure      // of failed, lost, ignored, notFound and deleted
 	redis   bool          // the failure is not the loader's
 	after   time.Duration // the loader asked to be left alone for so long
@@ -107,9 +108,13 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) result {
 	began := time.Now()
 	value, err := r.set.loader.Load(a.Lease.Context(), res.entry.key)
-	res.took = time.Since(began)
+	res.took, res.rest = time.Since(began), r.set.timing.interval()
 	if err == nil {
-		return r.settle(ctx, res, committed, func() (guard.Outcome, error) { return a.Lease.Set(ctx, value, r.set.Expire) })
+		res = r.settle(ctx, res, committed, func() (guard.Outcome, error) { return a.Lease.Set(ctx, value, r.set.Expire) })
+		if res.outcome == committed {
+			res.ttl = r.set.Expire // the lane's may be another by now
+		}
+		return res
 	}
 
 	cause := context.Cause(a.Lease.Context())

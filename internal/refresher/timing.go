@@ -57,7 +57,8 @@ func (t timing) untilDue(ttl, lead time.Duration, random float64) time.Duration 
 // which untilDue can place it.
 func (t timing) due(ttl, lead time.Duration) bool { return t.untilDue(ttl, lead, 1) <= 0 }
 
-// interval lies at least between two loads of one key.
+// interval lies at least between two loads of one key: an application may give
+// it a TTL with which it is always due.
 func (t timing) interval() time.Duration {
 	return time.Duration(least * float64(t.staleAge))
 }
