@@ -119,6 +119,13 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s load %d", id, load)
 }
 
+// peak is how many loads there were at once.
+func (b *backend) peak() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.busiest
+}
+
 // order is what has begun so far, in that order.
 func (b *backend) order() []begun {
 	b.mu.Lock()
