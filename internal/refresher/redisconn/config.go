@@ -113,7 +113,7 @@ func New(c Config) (*redis.Client, error) {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	rdb.AddHook(discreet{})
+	rdb.AddHook(discreet{c.Password})
 	return rdb, nil
 }
 

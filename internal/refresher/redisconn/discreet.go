@@ -15,7 +15,13 @@ import (
 // of its arguments: a key, a value or, if the command is AUTH, the password.
 //
 //	ERR unknown command 'auth', with args beginning with: 'hunter2'
-type discreet struct{}
+//
+// Nor does the password get out if a server tells it in another way.
+type discreet struct{ password Secret }
+
+// shortest is how long a password must be to be looked for: a shorter one would
+// be found in words that have nothing to do with it.
+const shortest = 4
 
 // refusal is an error reply.
 type refusal string
@@ -25,9 +31,29 @@ func (r refusal) Error() string { return string(r) }
 // RedisError makes it a redis.Error.
 func (refusal) RedisError() {}
 
-func discreetly(err error) error {
+// hidden is an error that tells less than its cause.
+type hidden struct {
+	text  string
+	cause error
+}
+
+func (h hidden) Error() string { return h.text }
+func (h hidden) Unwrap() error { return h.cause }
+
+func (d discreet) discreetly(err error) error {
+	if err == nil {
+		return nil
+	}
 	var reply redis.Error
-	if err == nil || !errors.As(err, &reply) {
+	answered := errors.As(err, &reply)
+	if text := err.Error(); len(d.password) >= shortest && strings.Contains(text, string(d.password)) {
+		text = strings.ReplaceAll(text, string(d.password), d.password.String())
+		if !answered {
+			return hidden{text, err}
+		}
+		err = refusal(text)
+	}
+	if !answered {
 		return err
 	}
 	if text, _, found := strings.Cut(err.Error(), ", with args beginning with"); found {
@@ -39,28 +65,27 @@ func discreetly(err error) error {
 
 func (discreet) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (discreet) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (d discreet) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if clean := discreetly(err); clean != err {
-			cmd.SetErr(clean)
-			return clean
+		err := d.discreetly(next(ctx, cmd))
+		if err != nil {
+			cmd.SetErr(err)
 		}
 		return err
 	}
 }
 
-func (discreet) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (d discreet) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		if err == nil {
 			return nil
 		}
 		for _, cmd := range cmds {
-			if clean := discreetly(cmd.Err()); clean != cmd.Err() {
-				cmd.SetErr(clean)
+			if cmd.Err() != nil {
+				cmd.SetErr(d.discreetly(cmd.Err()))
 			}
 		}
-		return discreetly(err)
+		return d.discreetly(err)
 	}
 }

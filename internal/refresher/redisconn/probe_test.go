@@ -134,11 +134,13 @@ func TestProbeWhereNoRedisIs(t *testing.T) {
 		"no such host":              {"keepfresh.invalid:6379", "host"},
 		"no port":                   {"127.0.0.1", "missing port"},
 		"it hangs up":               {answers(""), "closed by the other side"},
+		"it tells the password":     {answers("-ERR I was told hunter2\r\n"), ""},
+		"in a way of its own":       {answers("hunter2\r\n"), ""},
 		"an HTTP server":            {answers("HTTP/1.1 400 Bad Request\r\n\r\n"), "not Redis"},
 		"a Redis in protected mode": {answers("-DENIED Redis is running in protected mode\r\n"), "protected mode"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			wantProbe(t, Config{Address: c.addr}, ConnectionFailed, c.part)
+			wantProbe(t, Config{Address: c.addr, Password: password}, ConnectionFailed, c.part)
 		})
 	}
 }
