@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,6 +134,39 @@ func (a *application) readOne(ctx context.Context, key appKey) {
 	if time.Since(begin) > slowRead {
 		a.count.slow.Add(1)
 	}
+}
+
+// measure is how many keys are fresh, going by Redis' own clock.
+type measure struct {
+	fresh, stale, missing int64
+}
+
+// measure asks Redis for the age of every key: the operator's word is one thing,
+// what the readers get is another.
+func (a *application) measure(ctx context.Context) (measure, error) {
+	var m measure
+	keys := slices.Concat(a.existing, a.kept)
+	left := make([]*redis.DurationCmd, len(keys))
+	_, err := a.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, key := range keys {
+			left[i] = pipe.PTTL(ctx, key.name)
+		}
+		return nil
+	})
+	if err != nil {
+		return m, fmt.Errorf("ask Redis for the age of the keys: %w", err)
+	}
+	for i, key := range keys {
+		switch ttl := left[i].Val(); {
+		case ttl < 0:
+			m.missing++
+		case key.expire-ttl > key.staleAfter:
+			m.stale++
+		default:
+			m.fresh++
+		}
+	}
+	return m, nil
 }
 
 // close ends the readers.

@@ -17,7 +17,7 @@ func TestAReadIsAHitOrAMissOrFails(t *testing.T) {
 	server := redistest.Start(t)
 	app := &application{catalog: &catalog{}, redis: redis.NewClient(&redis.Options{Addr: server.Addr, MaxRetries: -1})}
 	defer app.close()
-	key := appKey{"product:1", time.Minute}
+	key := appKey{name: "product:1", expire: time.Minute}
 
 	app.readOne(t.Context(), key)
 	if got, want := app.count.now(), (tally{reads: 1, misses: 1, slow: 1}); got != want {
@@ -67,5 +67,22 @@ func TestSeededKeysLookAsIfLoadedOneAfterAnother(t *testing.T) {
 	}
 	if least < 4*time.Second || most > 20*time.Second || most-least < 10*time.Second {
 		t.Errorf("lifetimes from %s to %s, want them spread from 6s to 20s", least, most)
+	}
+}
+
+func TestMeasureGoesByWhatRedisSays(t *testing.T) {
+	server := redistest.Start(t)
+	app := &application{catalog: &catalog{}, redis: redis.NewClient(&redis.Options{Addr: server.Addr})}
+	defer app.close()
+	left := map[string]time.Duration{"new": time.Minute, "due": 10 * time.Second, "longer than asked": time.Hour}
+	for name, ttl := range left {
+		app.redis.Set(t.Context(), name, "x", ttl)
+	}
+	for _, name := range []string{"new", "due", "longer than asked", "gone"} {
+		app.existing = append(app.existing, appKey{name: name, expire: time.Minute, staleAfter: 40 * time.Second})
+	}
+	got, err := app.measure(t.Context())
+	if want := (measure{fresh: 2, stale: 1, missing: 1}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 }

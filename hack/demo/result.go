@@ -17,6 +17,7 @@ type result struct {
 	ended     time.Time
 
 	policies  []policyState // at the end
+	measured  measure       // at the end, too
 	total     tally         // reads since the start
 	sinceFill tally         // reads since the first fill
 	loads     int64         // the operator's calls of the catalog
@@ -74,6 +75,8 @@ func (r *result) summary() string {
 	}
 	o := overviewOf(r.policies)
 	line("keys", "%s, fresh: %s", number(o.keys), o.freshShare())
+	line("asked of Redis itself", "%s fresh, %s stale, %s missing",
+		number(r.measured.fresh), number(r.measured.stale), number(r.measured.missing))
 	line("loader calls", "%s by the operator", number(r.loads))
 	if r.firstFill.IsZero() {
 		line("reads", "%s: %s hits, %s misses", number(r.total.reads), number(r.total.hits()), number(r.total.misses))

@@ -19,7 +19,7 @@ func goodResult() *result {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &result{started: at, firstFill: at.Add(2 * time.Second), ended: at.Add(time.Minute),
 		policies: []policyState{{name: "shop", ready: yes, fresh: yes, keys: 306}},
-		total:    tally{reads: 24000, misses: 3, slow: 4}, sinceFill: tally{reads: 23000}, loads: 1500, waits: 15}
+		total:    tally{reads: 24000, misses: 3, slow: 4}, sinceFill: tally{reads: 23000}, loads: 1500, waits: 15, measured: measure{fresh: 304, stale: 2}}
 }
 
 func TestADemoFailsForEachExpectationThatIsNotMet(t *testing.T) {
@@ -57,7 +57,7 @@ func TestADemoFailsForEachExpectationThatIsNotMet(t *testing.T) {
 func TestSummaryHasTheNumbers(t *testing.T) {
 	text := goodResult().summary()
 	for _, want := range []string{"60.0 s", "Ready after 2.0 s", "306, fresh: 100%", "23,000 hits, 0 misses",
-		"1,500 by the operator", "some 870 of these reads", "shop    True"} {
+		"304 fresh, 2 stale, 0 missing", "1,500 by the operator", "some 870 of these reads", "shop    True"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q in\n%s", want, text)
 		}
@@ -97,7 +97,7 @@ func TestAConditionOfAnOlderSpecSaysNothing(t *testing.T) {
 }
 
 func TestKeysThatNobodyRefreshesAreMissedOncePerLifetime(t *testing.T) {
-	keys := []appKey{{"a", 10 * time.Second}, {"b", 20 * time.Second}}
+	keys := []appKey{{name: "a", expire: 10 * time.Second}, {name: "b", expire: 20 * time.Second}}
 	if got := expiryWaits(keys, 1e9); math.Abs(got-0.15) > 1e-6 {
 		t.Errorf("%f a second, want 0.15 where reads are frequent", got)
 	}

@@ -45,8 +45,9 @@ type route struct {
 
 // appKey is a key that the application reads, and sets when it misses it.
 type appKey struct {
-	name   string
-	expire time.Duration
+	name       string
+	expire     time.Duration
+	staleAfter time.Duration // its age from which on it is no longer fresh
 }
 
 func readSamples() (*samples, error) {
@@ -123,7 +124,11 @@ func (s *samples) add(policy *cachev1alpha1.CachePolicy, secrets map[string]map[
 		}
 		path, _, _ := strings.Cut(address.Path, "{")
 		s.routes = append(s.routes, route{path: path, headers: headersOf(keyspace, secrets)})
-		s.addKeys(keyspace, keyspace.EffectiveExpire(&policy.Spec))
+		staleAfter, err := keyspace.EffectiveDueAfter(&policy.Spec)
+		if err != nil {
+			return err
+		}
+		s.addKeys(keyspace, appKey{expire: keyspace.EffectiveExpire(&policy.Spec), staleAfter: staleAfter})
 	}
 	return nil
 }
@@ -152,16 +157,18 @@ func headersOf(keyspace *cachev1alpha1.Keyspace, secrets map[string]map[string]s
 
 var placeholder = regexp.MustCompile(`\{\+?\w+\}`)
 
-func (s *samples) addKeys(keyspace *cachev1alpha1.Keyspace, expire time.Duration) {
+// addKeys adds the keys of a keyspace, which are like key but for their names.
+func (s *samples) addKeys(keyspace *cachev1alpha1.Keyspace, key appKey) {
 	if keyspace.Source != nil && len(keyspace.Source.Keys) > 0 {
-		for _, name := range keyspace.Source.Keys {
-			s.kept = append(s.kept, appKey{name: name, expire: expire})
+		for _, key.name = range keyspace.Source.Keys {
+			s.kept = append(s.kept, key)
 		}
 		return
 	}
 	var keys []appKey
 	for i := range existingKeys {
-		keys = append(keys, appKey{name: placeholder.ReplaceAllString(keyspace.Key, strconv.Itoa(1001+i)), expire: expire})
+		key.name = placeholder.ReplaceAllString(keyspace.Key, strconv.Itoa(1001+i))
+		keys = append(keys, key)
 	}
 	s.existing = append(s.existing, slices.Compact(keys)...) // one, if there is no placeholder
 }

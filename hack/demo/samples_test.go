@@ -62,10 +62,10 @@ func TestSamplesSayWhatTheDemoMustBring(t *testing.T) {
 	if s.redis != "127.0.0.1:1" || s.password != "one" || s.catalog != "127.0.0.1:2" {
 		t.Errorf("redis %s, password %s, catalog %s", s.redis, s.password, s.catalog)
 	}
-	if len(s.existing) != existingKeys || s.existing[0] != (appKey{"product:1001", 20 * time.Second}) {
+	if len(s.existing) != existingKeys || s.existing[0] != (appKey{"product:1001", 20 * time.Second, 12400 * time.Millisecond}) {
 		t.Errorf("%d existing keys, the first of which is %v", len(s.existing), s.existing[0])
 	}
-	if len(s.kept) != 2 || s.kept[1] != (appKey{"page:de:home", 15 * time.Second}) {
+	if len(s.kept) != 2 || s.kept[1] != (appKey{"page:de:home", 15 * time.Second, 9300 * time.Millisecond}) {
 		t.Errorf("kept keys %v", s.kept)
 	}
 }

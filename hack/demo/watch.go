@@ -115,12 +115,15 @@ func (d *demo) finish() *result {
 	} else {
 		r.problems = append(r.problems, sentence(err))
 	}
+	var err error
+	if r.measured, err = d.app.measure(ctx); err != nil {
+		r.problems = append(r.problems, sentence(err))
+	}
 	rate := float64(r.total.reads) / r.ended.Sub(r.started).Seconds()
 	r.waits = d.app.waits(rate)
 
 	fmt.Println()
-	err := step(ctx, "Stopping everything", d.stop)
-	if err != nil {
+	if err := step(ctx, "Stopping everything", d.stop); err != nil {
 		r.problems = append(r.problems, sentence(err))
 	}
 	return r
