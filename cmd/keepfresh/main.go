@@ -34,11 +34,15 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher"
 )
 
+// The election of a leader, which is told in events of the core group:
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update,namespace=keepfresh-system
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=keepfresh-system
 
 const (
-	// drainTimeout is how long loads that run at SIGTERM may take to finish. It
-	// lies within the manager's own 30 s, and that within a Pod's usual grace.
+	// stopTimeout is how long the manager may take to stop after SIGTERM, and
+	// drainTimeout how long loads that run may then take to finish. Together
+	// they lie within a Pod's usual grace of 30 s.
+	stopTimeout  = 5 * time.Second
 	drainTimeout = 20 * time.Second
 	syncTimeout  = time.Second
 )
@@ -88,6 +92,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		LeaderElectionID:              "keepfresh.cache.keepfresh.dev",
 		LeaderElectionNamespace:       o.electionNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       new(stopTimeout),
 		Cache:                         cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
 	})
 	if err != nil {
@@ -107,16 +112,34 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		Wakeups: wakeups,
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
-		return fmt.Errorf("set up the controller: %w", err)
+		return fmt.Errorf("set up the controller (does the API server at %s answer, and has it the CachePolicy CRD?): %w", conf.Host, err)
 	}
 	if err := addChecks(mgr, engine); err != nil {
 		return fmt.Errorf("set up the health checks: %w", err)
 	}
-	err = mgr.Start(ctx)
+	err = start(ctx, mgr)
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	engine.Close(drain)
 	return err
+}
+
+// start runs the manager until ctx ends. A manager that waits for its caches
+// does not heed that: it is left behind when its time is over.
+func start(ctx context.Context, mgr manager.Manager) error {
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(stopTimeout + time.Second):
+		return nil
+	}
 }
 
 // addChecks lets /healthz tell whether the engine's loops turn, and /readyz
