@@ -230,7 +230,7 @@ func (l *lane) publish() {
 
 func (l *lane) loadersState() LoadersState {
 	switch {
-	case l.breaker.down(l) && l.account.lastFailure.Reason != RedisError:
+	case l.breaker.down(l) && l.breaker.loads >= minBreaker:
 		return Failing
 	case l.account.loads.Succeeded > 0:
 		return Succeeding

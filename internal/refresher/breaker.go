@@ -17,19 +17,23 @@ const (
 type breaker struct {
 	streak int       // failures in a row, over all keys
 	newly  int       // those of them whose key had not failed before
+	loads  int       // those of them that are the loader's, and not Redis'
 	until  time.Time // no load before
 }
 
-func (b *breaker) succeeded() { b.streak, b.newly = 0, 0 }
+func (b *breaker) succeeded() { b.streak, b.newly, b.loads = 0, 0, 0 }
 
-func (b *breaker) failed(first bool) {
+func (b *breaker) failed(first, load bool) {
 	b.streak++
 	if first {
 		b.newly++
 	}
+	if load {
+		b.loads++
+	}
 }
 
-// down says that the loader as a whole fails.
+// down says that keys fail as a whole, be it by the loader or by Redis.
 func (b *breaker) down(l *lane) bool {
 	return b.streak >= minBreaker && (b.newly >= minBreaker || l.failing == len(l.all))
 }

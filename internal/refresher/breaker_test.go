@@ -83,7 +83,7 @@ func play(l *lane, ends string) {
 	for _, end := range strings.Split(ends, "") {
 		e := l.all[int(strings.ToLower(end)[0]-'a')%len(l.all)]
 		if end == strings.ToLower(end) {
-			l.breaker.failed(e.failures == 0)
+			l.breaker.failed(e.failures == 0, true)
 			l.failures(e, e.failures+1)
 		} else {
 			l.breaker.succeeded()

@@ -133,7 +133,7 @@ func (l *lane) judge(r result, now time.Time) {
 		l.breaker.succeeded()
 		l.account.loads.Succeeded++
 	case failed:
-		l.breaker.failed(r.entry.failures == 0)
+		l.breaker.failed(r.entry.failures == 0, !r.redis)
 		if !r.redis {
 			l.account.loads.Failed++
 		}

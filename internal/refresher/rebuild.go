@@ -87,11 +87,12 @@ func (r *rebuilder) run(ctx context.Context, jobs []job) {
 // decide says what Redis' answer means for a job. An empty outcome means: load.
 func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	res := result{job: j, ttl: a.TTL}
+	missing := a.TTL == guard.Missing || a.Type == "none" // it may expire between the two answers
 	switch {
 	case a.Lease == nil:
 		res.outcome = held
-	case a.TTL == guard.Missing && r.set.kept():
-	case a.TTL == guard.Missing:
+	case missing && r.set.kept():
+	case missing:
 		res.outcome = gone
 	case a.Type != "string":
 		res.outcome = ignored
