@@ -79,6 +79,12 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 		out.Keys, out.Stale, out.Missing = &keys, &stale, &missing
 		out.Fresh = cachev1alpha1.FreshShare(fresh, keys)
 	}
+	if s.snapshot.Redis.Reason != redisconn.Connected { // the counts are the last known ones; a share would claim more
+		out.Fresh = ""
+		for i := range out.Keyspaces {
+			out.Keyspaces[i].Fresh = ""
+		}
+	}
 }
 
 // verdict is a condition in the making.
@@ -161,7 +167,10 @@ func (s situation) loaders() verdict {
 }
 
 func (s situation) fresh() verdict {
-	if !s.running || s.snapshot.Redis.Reason != redisconn.Connected || !settled(s.snapshot) {
+	if !s.running {
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "nothing is refreshed, so nothing is measured"}
+	}
+	if s.snapshot.Redis.Reason != redisconn.Connected || !settled(s.snapshot) {
 		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
 	}
 	var keys, late, missing, stale int64

@@ -293,6 +293,16 @@ func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
 	}
 }
 
+func TestNoShareIsFreshWhereRedisCannotBeAsked(t *testing.T) {
+	got := status(well(redisDown), now)
+	if got.Fresh != "" || got.Keyspaces[0].Fresh != "" {
+		t.Errorf("fresh: %q, of the keyspace %q", got.Fresh, got.Keyspaces[0].Fresh)
+	}
+	if got.Keys == nil || *got.Keys != 10 {
+		t.Errorf("the keys that were there last are not counted: %v", got.Keys)
+	}
+}
+
 func TestWhatWasKnownBeforeARestartStays(t *testing.T) {
 	then := metav1.NewTime(now.Add(-time.Hour).Truncate(time.Second))
 	failure := &cachev1alpha1.Failure{Time: then, Reason: "Timeout", Message: "long ago"}

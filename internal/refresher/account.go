@@ -34,7 +34,7 @@ type account struct {
 
 	measured, sampled time.Time
 	sampling          bool
-	sample            counts // by Redis, of the last sample
+	sample            counts // surprises in the last sample
 
 	pass                 uint64    // the last listing that ended
 	begun                time.Time // when the first listing ended
@@ -96,7 +96,7 @@ func (l *lane) check(now time.Time) {
 		srv.users.Done()
 		l.do(func() {
 			l.account.sampling = false
-			l.account.sample = l.weigh(said)
+			l.account.sample = l.surprises(said)
 			l.found(said, 0)
 		})
 	}()
@@ -118,19 +118,22 @@ func (l *lane) pick(n int) []string {
 	return keys
 }
 
-// weigh counts a sample by what Redis said of it.
-func (l *lane) weigh(said []discover.Found) (c counts) {
+// surprises counts in a sample the keys that Redis has otherwise than the lane
+// believed: it thought them fresh. What it knows to be stale or missing is
+// counted without a sample.
+func (l *lane) surprises(said []discover.Found) (c counts) {
 	for _, f := range said {
-		switch {
-		case f.TTL == discover.NoExpiry:
-		case f.TTL == discover.Missing:
-			c.keys++
+		e := l.keys[f.Key]
+		if e == nil || e.busy || e.ignored || !f.At.After(e.loaded) {
+			continue
+		}
+		c.keys++
+		switch believed := e.missing.IsZero() && l.set.timing.untilStale(e.expiry.Sub(f.At)) > 0; {
+		case !believed || f.TTL == discover.NoExpiry:
+		case f.TTL == discover.Missing && l.set.kept():
 			c.missing++
-		case l.set.timing.untilStale(f.TTL) < 0:
-			c.keys++
+		case f.TTL != discover.Missing && l.set.timing.untilStale(f.TTL) < 0:
 			c.stale++
-		default:
-			c.keys++
 		}
 	}
 	return c
@@ -171,17 +174,18 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 	return c, oldest
 }
 
-// corrected lets a sample that is worse than the count speak for all keys. A
-// sample of all keys has already corrected the count itself.
+// corrected adds to a count what a sample says of the keys outside of it. A
+// sample of all keys has already corrected what is known of them.
 func (c counts) corrected(sample counts) counts {
 	if sample.keys == 0 || c.keys <= sample.keys {
 		return c
 	}
 	scale := float64(c.keys) / float64(sample.keys)
-	scaled := func(n int64) int64 { return int64(math.Round(float64(n) * scale)) }
-	c.missing = max(c.missing, scaled(sample.missing))
-	c.stale = min(max(c.stale, scaled(sample.stale)), c.keys-c.missing)
-	c.fresh = c.keys - c.missing - c.stale
+	share := func(n int64) int64 { return min(c.fresh, int64(math.Round(float64(n)*scale))) }
+	missing := share(sample.missing)
+	c.fresh, c.missing = c.fresh-missing, c.missing+missing
+	stale := share(sample.stale)
+	c.fresh, c.stale = c.fresh-stale, c.stale+stale
 	return c
 }
 
