@@ -10,6 +10,9 @@ MAKEFLAGS += --no-print-directory
 PACKAGES ?= ./...
 TESTFLAGS ?=
 
+# As hack/envtest/get.sh builds Kubernetes: what is in both is compiled once.
+go_build = CGO_ENABLED=0 go build -trimpath
+
 .PHONY: help
 help: ## Say what there is (the default)
 	@echo 'Keepfresh: make <target>'
@@ -25,7 +28,7 @@ help: ## Say what there is (the default)
 .PHONY: demo
 demo: build ## Watch an operator keep a real Redis fresh through a real API server
 	@assets=$$(hack/envtest/get.sh); redis=$$(hack/redis.sh); \
-	CGO_ENABLED=0 go build -o bin/demo ./hack/demo; \
+	$(go_build) -o bin/demo ./hack/demo; \
 	KUBEBUILDER_ASSETS=$$assets REDIS_SERVER=$$redis KEEPFRESH_BIN=$(CURDIR)/bin/keepfresh \
 		exec bin/demo
 
@@ -42,7 +45,7 @@ lint: ## Run golangci-lint (.golangci.yml)
 .PHONY: build
 build: ## Build the operator: bin/keepfresh
 	@echo 'build: bin/keepfresh'
-	@CGO_ENABLED=0 go build -trimpath -o bin/keepfresh ./cmd/keepfresh
+	@$(go_build) -o bin/keepfresh ./cmd/keepfresh
 
 .PHONY: generate
 generate: ## Generate the API types' deep copies
