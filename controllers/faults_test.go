@@ -320,6 +320,23 @@ var _ = Describe("Two policies on one Redis", func() {
 		})
 		w.expectReady("younger")
 		w.expectReady("older")
+
+		w.edit("older", func(p *cachev1alpha1.CachePolicy) { // and back again
+			p.Spec.Keyspaces = append(p.Spec.Keyspaces, w.keyspace("products", "product:{id}", "product:1"))
+		})
+		Eventually(w.says("younger", stalled)).Should(Equal("True KeyspaceConflict"))
+		Eventually(func() bool { return w.atWork("younger") }).Should(BeFalse())
+		w.expectReady("older")
+	})
+
+	It("of different databases, or of other keys, do not know of each other", func() {
+		w := newWorld()
+		w.apply("one", keeps("product:1"))
+		w.apply("other", keeps("product:1"), func(p *cachev1alpha1.CachePolicy) { p.Spec.Redis.Database = 1 })
+		w.apply("third", withKeyspaces(w.keyspace("pages", "page:{id}", "page:1")))
+		for _, name := range []string{"one", "other", "third"} {
+			w.expectReady(name)
+		}
 	})
 })
 
@@ -350,7 +367,7 @@ var _ = Describe("The operator", Serial, func() {
 		w.expectReady("catalog")
 
 		after := w.get("catalog").Status
-		Expect(after.LastRefreshTime).To(Equal(before.LastRefreshTime))
+		Expect(after.LastRefreshTime.Before(before.LastRefreshTime)).To(BeFalse())
 		Expect(after.Keyspaces[1].LastFailure).To(Equal(before.Keyspaces[1].LastFailure))
 		Expect(after.Keyspaces[0].LastRefreshTime).To(Equal(before.Keyspaces[0].LastRefreshTime))
 		Consistently(w.backend.loadsOf(keys...)).WithTimeout(time.Second).Should(Equal(3))

@@ -98,6 +98,14 @@ var _ = Describe("A policy", func() {
 		Eventually(running.exposed).ShouldNot(ContainSubstring(w.ns))
 	})
 
+	It("that contradicts itself in a way that admission does not see is stalled", func() {
+		w := newWorld()
+		w.apply("catalog", withKeyspaces(w.keyspace("one", "{a}-x:{b}"), w.keyspace("two", "p-{a}:{b}")))
+		Eventually(w.says("catalog", ready)).Should(Equal("False InvalidSpec"))
+		Expect(w.says("catalog", stalled)()).To(Equal("True InvalidSpec"))
+		Expect(w.because("catalog", ready)()).To(And(ContainSubstring(`"one"`), ContainSubstring(`"two"`)))
+	})
+
 	It("warns of a guardTimeout that is too long, as long as it is", func() {
 		w := newWorld()
 		w.apply("catalog", keeps("product:1"), func(p *cachev1alpha1.CachePolicy) { p.Spec.GuardTimeout = span(6 * time.Second) })
@@ -109,12 +117,15 @@ var _ = Describe("A policy", func() {
 })
 
 var _ = Describe("An edited spec", func() {
-	It("comes into force with its expire", func() {
+	It("comes into force with its expire, before a key of the former one ends", func() {
 		w := newWorld()
-		w.apply("catalog", keeps("product:1"))
+		w.set("product:1", "from the application", 3*time.Second)
+		w.apply("catalog")
 		w.expectReady("catalog")
+		Eventually(w.value("product:1")).Should(Equal("product:1 load 1"))
 		w.edit("catalog", func(p *cachev1alpha1.CachePolicy) { p.Spec.Expire = span(time.Hour) })
-		Eventually(func() time.Duration { return w.rdb.TTL(context.Background(), "product:1").Val() }).Should(BeNumerically(">", time.Minute))
+		Eventually(func() time.Duration { return w.rdb.TTL(context.Background(), "product:1").Val() }).
+			WithTimeout(5 * time.Second).Should(BeNumerically(">", time.Minute))
 		w.expectReady("catalog")
 		Expect(w.get("catalog").Status.ObservedGeneration).To(BeEquivalentTo(2))
 	})
