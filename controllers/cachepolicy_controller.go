@@ -13,9 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,18 +52,16 @@ type CachePolicyReconciler struct {
 func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	id := refresher.ID{Namespace: req.Namespace, Name: req.Name}
 	policy := &cachev1alpha1.CachePolicy{}
-	if err := r.Get(ctx, req.NamespacedName, policy); apierrors.IsNotFound(err) {
-		r.Engine.Remove(id)
-		return ctrl.Result{}, nil
-	} else if err != nil {
+	err := r.Get(ctx, req.NamespacedName, policy)
+	if client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, fmt.Errorf("read the policy: %w", err)
 	}
-	if !policy.DeletionTimestamp.IsZero() {
-		r.Engine.Remove(id)
+	if err != nil || !policy.DeletionTimestamp.IsZero() {
+		r.remove(id)
 		return ctrl.Result{}, nil
 	}
 
-	err := r.enforce(ctx, id, policy)
+	err = r.enforce(ctx, id, policy)
 	s := situation{policy: policy, problem: asProblem(err)}
 	if err != nil && s.problem == nil {
 		return ctrl.Result{}, err
@@ -84,7 +82,7 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 // an older policy's.
 func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy) error {
 	if policy.Spec.Suspend {
-		r.Engine.Remove(id)
+		r.remove(id)
 		return nil
 	}
 	if p := selfConflict(policy); p != nil {
@@ -114,6 +112,12 @@ func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, po
 		return conflict
 	}
 	return nil
+}
+
+// remove ends the work on a policy.
+func (r *CachePolicyReconciler) remove(id refresher.ID) {
+	r.Engine.Remove(id)
+	r.secrets.forget(types.NamespacedName(id))
 }
 
 // report writes the status if it is worth it, tells of a change, and says when

@@ -50,65 +50,34 @@ func secretNames(p *cachev1alpha1.CachePolicy) []string {
 	return names
 }
 
+// secrets are those that one policy refers to, by name.
+type secrets map[string]*corev1.Secret
+
 // secretCache reads Secrets, and reads each again only when it has changed. The
 // manager's own cache holds no more than the metadata of Secrets, so that the
-// operator never has those in memory that no policy refers to.
+// operator never has those in memory that no policy at work refers to.
 type secretCache struct {
 	metadata client.Reader // cached
 	live     client.Reader
 
 	mu   sync.Mutex
-	held map[types.NamespacedName]*corev1.Secret
+	held map[types.NamespacedName]secrets // by policy
 }
 
 func newSecretCache(metadata, live client.Reader) *secretCache {
-	return &secretCache{metadata: metadata, live: live, held: map[types.NamespacedName]*corev1.Secret{}}
+	return &secretCache{metadata: metadata, live: live, held: map[types.NamespacedName]secrets{}}
 }
 
-// get returns a Secret, or nil if there is none.
-func (c *secretCache) get(ctx context.Context, name types.NamespacedName) (*corev1.Secret, error) {
-	meta := &metav1.PartialObjectMetadata{}
-	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	if err := c.metadata.Get(ctx, name, meta); apierrors.IsNotFound(err) {
-		c.drop(name)
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("look up Secret %s: %w", name, err)
-	}
-
-	c.mu.Lock()
-	held := c.held[name]
-	c.mu.Unlock()
-	if held != nil && held.UID == meta.UID && held.ResourceVersion == meta.ResourceVersion {
-		return held, nil
-	}
-	secret := &corev1.Secret{}
-	if err := c.live.Get(ctx, name, secret); apierrors.IsNotFound(err) {
-		c.drop(name)
-		return nil, nil
-	} else if err != nil {
-		return nil, fmt.Errorf("read Secret %s: %w", name, err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.held[name] = secret
-	return secret, nil
-}
-
-// drop forgets a Secret that is gone, or that no policy refers to any more.
-func (c *secretCache) drop(name types.NamespacedName) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.held, name)
-}
-
-// secrets are those that one policy refers to, by name.
-type secrets map[string]*corev1.Secret
-
+// of returns the Secrets that a policy refers to, as far as they exist, and
+// forgets those that it referred to before.
 func (c *secretCache) of(ctx context.Context, p *cachev1alpha1.CachePolicy) (secrets, error) {
+	policy := client.ObjectKeyFromObject(p)
+	c.mu.Lock()
+	held := c.held[policy]
+	c.mu.Unlock()
 	found := secrets{}
 	for _, name := range secretNames(p) {
-		secret, err := c.get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name})
+		secret, err := c.get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: name}, held[name])
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +85,39 @@ func (c *secretCache) of(ctx context.Context, p *cachev1alpha1.CachePolicy) (sec
 			found[name] = secret
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[policy] = found
 	return found, nil
+}
+
+// get returns a Secret, or nil if there is none: the one that is held, if that
+// is still the present one.
+func (c *secretCache) get(ctx context.Context, name types.NamespacedName, held *corev1.Secret) (*corev1.Secret, error) {
+	meta := &metav1.PartialObjectMetadata{}
+	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	if err := c.metadata.Get(ctx, name, meta); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("look up Secret %s: %w", name, err)
+	}
+	if held != nil && held.UID == meta.UID && held.ResourceVersion == meta.ResourceVersion {
+		return held, nil
+	}
+	secret := &corev1.Secret{}
+	if err := c.live.Get(ctx, name, secret); apierrors.IsNotFound(err) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	return secret, nil
+}
+
+// forget drops the Secrets of a policy that is not at work any more.
+func (c *secretCache) forget(policy types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, policy)
 }
 
 // value is the value of a key of a Secret.

@@ -77,9 +77,6 @@ func (r *CachePolicyReconciler) users(ctx context.Context, secret client.Object)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Policies may learn late of a changed Secret", "secret", client.ObjectKeyFromObject(secret))
 	}
-	if len(list.Items) == 0 {
-		r.secrets.drop(client.ObjectKeyFromObject(secret))
-	}
 	return requests(list.Items)
 }
 
