@@ -142,14 +142,14 @@ func TestALoadFromBeforeAnUpdateDoesNotExpire(t *testing.T) {
 	slow := func(k *Keyspace) {
 		k.Keys, k.GuardTimeout, k.Loader.Timeout = []string{"product:1"}, 5*time.Second, 5*time.Second
 	}
-	short := func(k *Keyspace) { k.Expire, k.DueAfter = 6*time.Second, 3*time.Second }
+	short := func(k *Keyspace) { k.Expire, k.DueAfter = 4*time.Second, 2*time.Second }
 	e := w.engine(Options{})
 	w.apply(e, w.plan(w.keyspace(slow, short)))
 	eventually(t, "a load runs", 5*time.Second, func() bool { return w.backend.total() == 1 })
 	w.apply(e, w.plan(w.keyspace(slow, func(k *Keyspace) { k.Expire, k.DueAfter = 10*time.Minute, 5*time.Minute })))
 	time.Sleep(300 * time.Millisecond) // that Redis is listed again does not help: it is not there yet
 	eventually(t, "it has ended", 5*time.Second, func() bool { return w.get("product:1") != "" })
-	for range 700 {
+	for range 500 {
 		if w.get("product:1") == "" {
 			t.Fatal("it expired")
 		}

@@ -9,6 +9,7 @@ import (
 )
 
 func TestAKeyOfTheApplicationIsRefreshedBeforeItExpires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20*time.Millisecond)
 	w.set("product:1", "from the application", 2*time.Second)
 	w.apply(w.engine(Options{}), w.plan(w.keyspace()))
@@ -25,6 +26,7 @@ func TestAKeyOfTheApplicationIsRefreshedBeforeItExpires(t *testing.T) {
 }
 
 func TestKeptKeysAreFilledAndKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5*time.Millisecond)
 	e := w.engine(Options{})
 	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Keys = []string{"product:1", "product:2"} })))

@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -27,7 +28,15 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
+// atOnce is how many tests run at once, on however few processors: most of the
+// time they wait.
+const atOnce = "8"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err)
+	}
 	redis.SetLogger(&clientLog)
 	goleak.VerifyTestMain(m)
 }

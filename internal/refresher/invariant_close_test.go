@@ -86,7 +86,7 @@ func TestRemoveCutsLoadsOffAndReleasesGuards(t *testing.T) {
 		k.Keys, k.GuardTimeout, k.Loader.Timeout = names("product:", 20), 30*time.Second, 30*time.Second
 	}
 	w.apply(e, w.plan(w.keyspace(slow)))
-	eventually(t, "loads run", 10*time.Second, func() bool { return len(guards(t, w.rdb)) == 6 })
+	eventually(t, "loads run", 10*time.Second, func() bool { return w.backend.total() == 6 })
 	e.Remove(catalog)
 	if _, ok := e.Snapshot(catalog); ok {
 		t.Error("a policy that was removed has a snapshot")
