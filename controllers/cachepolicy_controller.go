@@ -155,6 +155,6 @@ func (r *CachePolicyReconciler) tell(before, after *cachev1alpha1.CachePolicy) {
 		r.Events.Eventf(after, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
 	}
 	if before.Status.LastHandledRefreshAt != after.Status.LastHandledRefreshAt {
-		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "every key was refreshed on demand")
+		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "the refresh on demand is done: every key was tried")
 	}
 }
