@@ -106,14 +106,16 @@ func (w *world) expectNoSecrets(ctx context.Context) {
 }
 
 // policy is a policy of the spec's, not yet created. Without a change it keeps
-// the keys product:{id} that exist, for 3 s at a time.
+// the keys product:{id} that exist. A key is due after 2 s of 20, and a machine
+// that stands still for some seconds changes no condition.
 func (w *world) policy(name string, change ...func(*cachev1alpha1.CachePolicy)) *cachev1alpha1.CachePolicy {
 	p := &cachev1alpha1.CachePolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.ns},
 		Spec: cachev1alpha1.CachePolicySpec{
 			Redis:        cachev1alpha1.Redis{Addresses: []string{w.redis.Addr}},
-			Expire:       span(3 * time.Second),
-			GuardTimeout: span(time.Second),
+			Expire:       span(20 * time.Second),
+			RefreshRatio: "10%",
+			GuardTimeout: span(8 * time.Second),
 			Keyspaces:    []cachev1alpha1.Keyspace{w.keyspace("products", "product:{id}")},
 		},
 	}
@@ -142,6 +144,10 @@ func expires(d time.Duration) func(*cachev1alpha1.CachePolicy) {
 	return func(p *cachev1alpha1.CachePolicy) { p.Spec.Expire = span(d) }
 }
 
+func withRatio(r cachev1alpha1.Percentage) func(*cachev1alpha1.CachePolicy) {
+	return func(p *cachev1alpha1.CachePolicy) { p.Spec.RefreshRatio = r }
+}
+
 func withKeyspaces(ks ...cachev1alpha1.Keyspace) func(*cachev1alpha1.CachePolicy) {
 	return func(p *cachev1alpha1.CachePolicy) { p.Spec.Keyspaces = ks }
 }
@@ -154,6 +160,11 @@ func loginFrom(secret string) func(*cachev1alpha1.CachePolicy) {
 
 func sends(headers ...cachev1alpha1.HTTPHeader) func(*cachev1alpha1.CachePolicy) {
 	return func(p *cachev1alpha1.CachePolicy) { p.Spec.Keyspaces[0].Loader.HTTP.Headers = headers }
+}
+
+// short makes keys live for a second, and lateness count soon.
+func short(p *cachev1alpha1.CachePolicy) {
+	p.Spec.Expire, p.Spec.GuardTimeout = span(time.Second), span(300*time.Millisecond)
 }
 
 // apply creates a policy.
@@ -220,9 +231,12 @@ func (w *world) because(name, kind string) func() string {
 
 func (w *world) expectReady(name string) {
 	GinkgoHelper()
-	Eventually(w.says(name, ready)).Should(Equal("True KeepingFresh"))
-	p := w.get(name)
-	Expect(p.Status.ObservedGeneration).To(Equal(p.Generation))
+	Eventually(func() string {
+		if p := w.get(name); p.Status.ObservedGeneration != p.Generation {
+			return "of an older spec"
+		}
+		return w.says(name, ready)()
+	}).Should(Equal("True KeepingFresh"))
 }
 
 func (w *world) id(name string) refresher.ID { return refresher.ID{Namespace: w.ns, Name: name} }
