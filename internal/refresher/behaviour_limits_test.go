@@ -73,7 +73,7 @@ func TestUnderOverloadTheEarliestExpiryComesFirst(t *testing.T) {
 	for i, key := range keys { // in an order of their own: 0, 7, 14, ...
 		w.set(key, "from the application", 10*time.Second+time.Duration(i*7%50)*200*time.Millisecond)
 	}
-	w.apply(w.engine(Options{}), w.plan(w.keyspace(long, func(k *Keyspace) { k.MaxConcurrent = 1 })))
+	w.apply(w.engine(Options{}), w.plan(w.keyspace(long, func(k *Keyspace) { k.MaxConcurrent, k.GuardTimeout = 1, 6*time.Second })))
 	eventually(t, "all are loaded", 20*time.Second, func() bool { return w.tried(1) == 50 })
 	rank := func(b begun) int {
 		i := slices.Index(keys, "product:"+b.id)
@@ -162,7 +162,7 @@ func TestPoisonAmongHealthyKeys(t *testing.T) {
 	})
 	healthy, poison := names("product:", 60), names("product:poison", 12)
 	for i, key := range healthy {
-		if w.set(key, "from the application", 3*time.Second); i%5 == 0 { // never three in a row
+		if w.set(key, "from the application", 6*time.Second); i%5 == 0 { // never three in a row
 			w.set(poison[i/5], "from the application", 20*time.Second+time.Duration(i)*50*time.Millisecond)
 		}
 		time.Sleep(2 * time.Millisecond)
@@ -170,7 +170,7 @@ func TestPoisonAmongHealthyKeys(t *testing.T) {
 	var flaps atomic.Int64
 	var state atomic.Value
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Expire, k.DueAfter = 3*time.Second, 1500*time.Millisecond })))
+	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Expire, k.DueAfter = 6*time.Second, 1500*time.Millisecond })))
 	for began := time.Now(); time.Since(began) < lasts; time.Sleep(5 * time.Millisecond) {
 		if was := state.Swap(products(e).LoadersState); was != nil && was != state.Load() {
 			flaps.Add(1)
@@ -191,7 +191,7 @@ func TestPoisonAmongHealthyKeys(t *testing.T) {
 		}
 	}
 	for _, key := range healthy {
-		if n := w.backend.count(strings.TrimPrefix(key, "product:")); n < 3 {
+		if n := w.backend.count(strings.TrimPrefix(key, "product:")); n < 2 {
 			t.Errorf("%s was loaded %d times in %s", key, n, lasts)
 		}
 	}

@@ -19,15 +19,15 @@ import (
 // once. Nor may that be bought by loading more often than is due.
 func TestInvariant3NoTrackedKeyExpires(t *testing.T) {
 	t.Parallel()
-	const keys, lasts = 300, 10 * time.Second
+	const keys, lasts = 300, 12 * time.Second
 	w := newWorld(t, 5*time.Millisecond)
 	e := w.engine(Options{})
 	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) {
-		k.Expire, k.DueAfter, k.MaxConcurrent = 3*time.Second, 1500*time.Millisecond, 24
+		k.Expire, k.DueAfter, k.MaxConcurrent = 4*time.Second, 1400*time.Millisecond, 24
 	})))
 
-	// Read before it could be known, a key's first lifetime is at stake too.
-	lifetimes := []time.Duration{3 * time.Second, 3 * time.Second, 2 * time.Second, 5 * time.Second}
+	// A key's first lifetime, in which it must be discovered, is at stake too.
+	lifetimes := []time.Duration{4 * time.Second, 4 * time.Second, 3500 * time.Millisecond, 6 * time.Second}
 	all := names("product:", keys)
 	there := 0
 	write := func(until int) {
@@ -42,17 +42,17 @@ func TestInvariant3NoTrackedKeyExpires(t *testing.T) {
 		if key := firstMissing(t, w.rdb, all[:there]); key != "" {
 			t.Fatalf("%s expired after %s, and %d loads of it", key, time.Since(began), w.backend.count(key[len("product:"):]))
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 
-	// A key is due after 1.5 s at most, and after half of that at least.
+	// A key is due after 1.4 s at most, and after half of that at least.
 	for _, key := range all {
-		if n := w.backend.count(key[len("product:"):]); n < 3 || n > 13 {
+		if n := w.backend.count(key[len("product:"):]); n < 3 || n > 18 {
 			t.Errorf("%s was loaded %d times in %s", key, n, lasts)
 		}
 	}
-	if n := w.backend.total(); n > 9*keys {
-		t.Errorf("%d loads of %d keys in %s; they are due after 1.35 to 1.5 s", n, keys, lasts)
+	if n := w.backend.total(); n > 11*keys {
+		t.Errorf("%d loads of %d keys in %s; they are due after about 1.3 s", n, keys, lasts)
 	}
 	if s := products(e); s.Keys != keys || s.Missing != 0 {
 		t.Errorf("%+v: want %d keys, none missing", s, keys)
