@@ -43,7 +43,7 @@ type CachePolicyReconciler struct {
 	secrets *secretCache
 }
 
-// +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
