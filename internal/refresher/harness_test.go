@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -238,7 +239,7 @@ func (w *world) set(key, value string, ttl time.Duration) {
 func (w *world) get(key string) string {
 	w.t.Helper()
 	value, err := w.rdb.Get(w.t.Context(), key).Result()
-	if err != nil && err != redis.Nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		w.t.Fatal(err)
 	}
 	return value

@@ -5,6 +5,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -126,7 +127,7 @@ func TestALoadEndsWithItsHold(t *testing.T) {
 			} else {
 				wantEnd(t, l, context.DeadlineExceeded, 10*time.Second)
 			}
-			if context.Cause(l.Context()) == context.DeadlineExceeded && time.Since(began) < 400*time.Millisecond {
+			if errors.Is(context.Cause(l.Context()), context.DeadlineExceeded) && time.Since(began) < 400*time.Millisecond {
 				t.Errorf("it ended after %s", time.Since(began))
 			}
 			wantGone(t, rdb, guardOfK) // without being settled: it is renewed no more

@@ -5,6 +5,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func wantEnd(t testing.TB, l *Lease, cause error, within time.Duration) {
 	t.Helper()
 	select {
 	case <-l.Context().Done():
-		if got := context.Cause(l.Context()); got != cause {
+		if got := context.Cause(l.Context()); !errors.Is(got, cause) {
 			t.Errorf("the lease's context ended with %v, want %v", got, cause)
 		}
 	case <-time.After(within):

@@ -171,7 +171,8 @@ func TestStatus(t *testing.T) {
 				w.WriteHeader(c.status)
 			}, HTTP{})
 			_, err := l.Load(t.Context(), "p:7")
-			e := wantReason(t, err, c.want)
+			wantReason(t, err, c.want)
+			e := asError(t, err)
 			if e.Status != c.status || !strings.Contains(e.Message, strconv.Itoa(c.status)) || !strings.Contains(e.Message, l.Host()) {
 				t.Errorf("status %d, message %q", e.Status, e.Message)
 			}

@@ -96,11 +96,9 @@ func asError(t testing.TB, err error) *Error {
 }
 
 // wantReason fails unless err has the reason.
-func wantReason(t testing.TB, err error, want Reason) *Error {
+func wantReason(t testing.TB, err error, want Reason) {
 	t.Helper()
-	e := asError(t, err)
-	if e.Reason != want {
+	if e := asError(t, err); e.Reason != want {
 		t.Fatalf("got %v, want reason %s", e, want)
 	}
-	return e
 }

@@ -110,8 +110,8 @@ func TestErrorsQuoteNothing(t *testing.T) {
 				return nil, c.err
 			})))
 			_, err := l.Load(t.Context(), "p:"+secret)
-			e := wantReason(t, err, c.want)
-			if !strings.Contains(e.Message, c.says) {
+			wantReason(t, err, c.want)
+			if e := asError(t, err); !strings.Contains(e.Message, c.says) {
 				t.Errorf("message %q, want %q", e.Message, c.says)
 			}
 			wantNoSecret(t, err)

@@ -83,7 +83,7 @@ func Classify(err error) Status {
 	if errors.As(err, &reply) {
 		return classifyReply(reply.Error())
 	}
-	if cause, failed := tlsFailure(err); failed {
+	if cause := tlsFailure(err); cause != nil {
 		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %v; check redis.tls and whether this port speaks TLS", cause)}
 	}
 	return Status{ConnectionFailed, "no connection: " + networkFailure(err)}
@@ -103,7 +103,8 @@ func classifyReply(text string) Status {
 	return Status{ConnectionFailed, "Redis answered with an error: " + text}
 }
 
-func tlsFailure(err error) (cause error, failed bool) {
+// tlsFailure is what TLS had against a connection, or nil.
+func tlsFailure(err error) error {
 	var (
 		record    tls.RecordHeaderError
 		verify    *tls.CertificateVerificationError
@@ -113,17 +114,17 @@ func tlsFailure(err error) (cause error, failed bool) {
 	)
 	switch {
 	case errors.As(err, &record):
-		return errors.New("the answer was not TLS"), true
+		return errors.New("the answer was not TLS")
 	case errors.As(err, &verify):
-		return verify.Err, true
+		return verify.Err
 	case errors.As(err, &authority):
-		return authority, true
+		return authority
 	case errors.As(err, &host):
-		return host, true
+		return host
 	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"):
-		return fmt.Errorf("%s: %w", alert.Op, alert.Err), true
+		return fmt.Errorf("%s: %w", alert.Op, alert.Err)
 	}
-	return nil, false
+	return nil
 }
 
 func networkFailure(err error) string {
