@@ -37,6 +37,7 @@ type account struct {
 	sample            counts // surprises in the last sample
 
 	pass                 uint64    // the last listing that ended
+	run                  string    // of the Redis that it read
 	begun                time.Time // when the first listing ended
 	settled              bool      // what was due then has been tried
 	noExpiry, noExpiring int64     // keys without expiry: in the last listing, in the present one
@@ -50,11 +51,11 @@ func (a *account) untracked(pass uint64) {
 	}
 }
 
-func (a *account) listed(pass uint64, now time.Time) {
+func (a *account) listed(pass uint64, run string, now time.Time) {
 	if a.pass == 0 {
 		a.begun = now
 	}
-	a.pass = pass
+	a.pass, a.run = pass, run
 	a.noExpiry, a.noExpiring = a.noExpiring, 0
 	a.measured = time.Time{}
 }
@@ -196,6 +197,15 @@ func (l *lane) report(now time.Time) {
 	if l.account.settled != shown.Settled || l.loadersState() != shown.LoadersState || l.force.handled != shown.refreshed || (l.account.pass != 0) != shown.Listed {
 		l.account.measured = now
 		l.publish()
+	}
+}
+
+// startOver forgets that Redis was listed, if that was another run of it: what
+// this one holds has to be seen anew.
+func (l *lane) startOver(run string) {
+	if l.account.run != run {
+		l.account.pass, l.account.settled = 0, false
+		l.report(time.Now())
 	}
 }
 

@@ -30,9 +30,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		case e == nil:
 			e = l.track(f.Key)
 		}
-		if pass != 0 {
-			e.pass = pass
-		}
+		e.pass = max(e.pass, pass)           // two listings may meet while a password is changed
 		if !e.busy && f.At.After(e.loaded) { // else it speaks of the value before
 			l.takeIn(e, f)
 		}
@@ -63,10 +61,14 @@ func (l *lane) takeIn(e *entry, f discover.Found) {
 // rounding, not a new TTL.
 const tolerance = 100 * time.Millisecond
 
-// lose notes that a key is missing.
+// lose notes that a key is missing: since now, or, if its lifetime has ended,
+// since it became stale, so that a key which is late stays so.
 func (l *lane) lose(e *entry, now time.Time) {
 	if e.missing.IsZero() {
 		e.missing = now
+		if e.expired(now) {
+			e.missing = e.expiry.Add(l.set.timing.staleAge - l.set.timing.expire)
+		}
 	}
 	e.expiry, e.ignored = time.Time{}, false
 }
@@ -79,13 +81,13 @@ func (l *lane) ignore(e *entry, now time.Time) {
 }
 
 // listed ends a listing: what it did not see is not there any more.
-func (l *lane) listed(pass uint64, now time.Time) {
+func (l *lane) listed(pass uint64, run string, now time.Time) {
 	for i := len(l.all) - 1; i >= 0; i-- {
 		if e := l.all[i]; e.pass < pass && !e.busy {
 			l.forget(e)
 		}
 	}
-	l.account.listed(pass, now)
+	l.account.listed(pass, run, now)
 	l.force.start(l, now)
 	l.report(now)
 }
@@ -146,9 +148,18 @@ func (l *lane) judge(r result, now time.Time) {
 
 // next schedules the key's next look.
 func (l *lane) next(e *entry, r result, now time.Time) {
-	if r.outcome != failed && r.outcome != lost && r.outcome != notFound && r.outcome != deleted {
-		l.failures(e, 0)
+	switch r.outcome {
+	case failed, lost, notFound:
+		if r.ttl < 0 {
+			l.lose(e, now)
+		}
+		l.retry(e, now)
+		return
+	case deleted:
+		l.deleted(e, now)
+		return
 	}
+	l.failures(e, 0)
 	switch r.outcome {
 	case committed:
 		l.account.lastRefresh = now
@@ -159,17 +170,10 @@ func (l *lane) next(e *entry, r result, now time.Time) {
 	case notDue:
 		l.reschedule(e, r.ttl, now)
 	case gone:
-		if !e.expiry.IsZero() && now.After(e.expiry.Add(-tolerance)) {
+		if e.expired(now) {
 			l.metrics.expired()
 		}
 		l.forget(e)
-	case deleted:
-		if !l.set.kept() {
-			l.forget(e)
-			return
-		}
-		l.lose(e, now)
-		l.retry(e, now)
 	case changed, aborted:
 		l.lookAgain(e, now)
 	case held:
@@ -177,12 +181,22 @@ func (l *lane) next(e *entry, r result, now time.Time) {
 		l.lookAgain(e, now.Add(lease+time.Duration(rand.Float64()*float64(lease)/10)))
 	case ignored:
 		l.ignore(e, now)
-	default: // failed, lost, notFound
-		if r.ttl < 0 {
-			l.lose(e, now)
-		}
-		l.retry(e, now)
 	}
+}
+
+// deleted takes in that a key was deleted because the loader does not know it.
+func (l *lane) deleted(e *entry, now time.Time) {
+	if !l.set.kept() {
+		l.forget(e)
+		return
+	}
+	l.lose(e, now)
+	l.retry(e, now)
+}
+
+// expired says that a key's lifetime is over, as far as is known of it.
+func (e *entry) expired(now time.Time) bool {
+	return !e.expiry.IsZero() && now.After(e.expiry.Add(-tolerance))
 }
 
 func (l *lane) retry(e *entry, now time.Time) {

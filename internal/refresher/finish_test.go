@@ -38,3 +38,28 @@ func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
+	w := newWorld(t, 0)
+	set, err := compile(w.keyspace(func(k *Keyspace) { k.Keys = []string{"product:1"} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for sentence, c := range map[string]struct {
+		expiry time.Time
+		late   int64
+	}{
+		"it expired":                        {now.Add(-time.Millisecond), 1},
+		"the application deleted it before": {now.Add(time.Second), 0},
+		"it was never there":                {time.Time{}, 0},
+	} {
+		l := newLane(New(Options{}), catalog, set, &server{})
+		e := l.track("product:1")
+		e.expiry = c.expiry
+		l.lose(e, now)
+		if got, _ := l.count(now); got.missing != 1 || got.late != c.late {
+			t.Errorf("%s: %+v, want %d late", sentence, got, c.late)
+		}
+	}
+}

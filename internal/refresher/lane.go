@@ -281,6 +281,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	l.srv = srv
 	l.force.ask(token, l)
 	if retimed {
+		l.account.begun, l.account.settled = time.Now(), false
 		for _, e := range l.all {
 			e.rests = time.Time{} // was in proportion to the former lifetime
 			if !e.busy && e.missing.IsZero() && !e.ignored {

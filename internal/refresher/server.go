@@ -48,8 +48,9 @@ type server struct {
 	probed   redisconn.Status
 	refusal  redisconn.Status // what rebuilds were refused with; zero if they are served
 	runID    string
-	serving  atomic.Bool // probed is Connected
-	refusing atomic.Bool // refusal is not zero
+	unlisted redisconn.Status // what listings were refused with; zero if they are served
+	serving  atomic.Bool      // probed is Connected
+	refusing atomic.Bool      // refusal is not zero
 }
 
 func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
@@ -109,8 +110,12 @@ func (s *server) up() bool { return s.serving.Load() }
 func (s *server) status() redisconn.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refusing.Load() && s.serving.Load() {
+	switch {
+	case !s.serving.Load():
+	case s.refusing.Load():
 		return s.refusal
+	case s.unlisted.Reason != "":
+		return s.unlisted
 	}
 	return s.probed
 }
@@ -151,25 +156,10 @@ func (s *server) change(f func()) {
 	}
 }
 
-// monitor probes the server, and has it listed when it comes or comes back.
+// monitor probes the server, again and again.
 func (s *server) monitor(ctx context.Context) {
 	for pause := minProbePause; ctx.Err() == nil; {
-		probing, cancel := context.WithTimeout(ctx, probeTimeout)
-		runID, status := redisconn.Probe(probing, s.rdb)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		up := status.Reason == redisconn.Connected
-		if up && (!s.up() || runID != s.runID) {
-			s.runID = runID
-			signal(s.wantList)
-		}
-		s.change(func() {
-			s.probed = status
-			s.serving.Store(up)
-		})
-		if up {
+		if s.probe(ctx) {
 			pause = minProbePause
 			await(ctx, s.wantProbe, probeInterval)
 			await(ctx, nil, minProbePause)
@@ -178,6 +168,42 @@ func (s *server) monitor(ctx context.Context) {
 			pause = min(2*pause, maxProbePause)
 		}
 	}
+}
+
+// probe says whether the server is up, and has it listed when it comes or comes
+// back.
+func (s *server) probe(ctx context.Context) (up bool) {
+	probing, cancel := context.WithTimeout(ctx, probeTimeout)
+	runID, status := redisconn.Probe(probing, s.rdb)
+	cancel()
+	if ctx.Err() != nil {
+		return false
+	}
+	up = status.Reason == redisconn.Connected
+	came := up && (!s.up() || runID != s.run())
+	if came {
+		for _, l := range s.attached() {
+			l.wait(func() { l.startOver(runID) }) // before anybody is told that it is back
+		}
+	}
+	s.change(func() {
+		s.probed = status
+		s.serving.Store(up)
+		if up {
+			s.runID = runID
+		}
+	})
+	if came {
+		signal(s.wantList)
+	}
+	return up
+}
+
+// run is the server's run ID, which changes with a restart.
+func (s *server) run() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runID
 }
 
 // list reads all keys through whenever that is wanted, and at intervals.
@@ -189,8 +215,18 @@ func (s *server) list(ctx context.Context) {
 			continue // when it is up, a listing is wanted
 		}
 		drained(s.wantList)
-		if err := s.listOnce(ctx); err != nil && ctx.Err() == nil {
-			s.suspect(err)
+		err := s.listOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.change(func() {
+			s.unlisted = redisconn.Status{}
+			if redisconn.IsReply(err) {
+				s.unlisted = redisconn.Classify(err)
+			}
+		})
+		if err != nil {
+			signal(s.wantProbe)
 			s.eng.opts.Log.Info("listing failed", "address", s.conf.Address, "error", err.Error())
 			await(ctx, nil, minListPause)
 			signal(s.wantList)
@@ -208,7 +244,7 @@ func (s *server) listInterval() time.Duration {
 }
 
 func (s *server) listOnce(ctx context.Context) error {
-	pass := s.eng.passes.Add(1)
+	pass, run := s.eng.passes.Add(1), s.run()
 	lanes := s.attached()
 	var index keyspace.Index[*lane]
 	for _, l := range lanes {
@@ -231,7 +267,7 @@ func (s *server) listOnce(ctx context.Context) error {
 		}
 	}
 	for _, l := range lanes {
-		l.do(func() { l.listed(pass, time.Now()) })
+		l.do(func() { l.listed(pass, run, time.Now()) })
 	}
 	return nil
 }
