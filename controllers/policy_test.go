@@ -190,19 +190,4 @@ var _ = Describe("A refresh on demand", func() {
 		Eventually(w.reasons).Should(WithTransform(times, HaveKeyWithValue("Refreshed", 2)))
 		Expect(w.events()).To(HaveEach(HavePrefix("Normal")))
 	})
-
-	// Pending: for the engine a key that was tried counts, even if its load failed
-	// (TestOnDemandItIsDoneThoughTheLoaderFails).
-	PIt("is not done before the loader has answered", func() {
-		w := newWorld()
-		w.apply("catalog", keeps("product:1"), expires(time.Hour))
-		w.expectReady("catalog")
-		w.backend.answer(fails)
-		w.requestRefresh("catalog", "token")
-		Eventually(w.backend.loadsOf("product:1")).Should(BeNumerically(">=", 2))
-		Consistently(func() string { return w.get("catalog").Status.LastHandledRefreshAt }).WithTimeout(2 * time.Second).Should(BeEmpty())
-		w.backend.answer(nil)
-		Eventually(func() string { return w.get("catalog").Status.LastHandledRefreshAt }).Should(Equal("token"))
-		Expect(w.value("product:1")()).NotTo(Equal("product:1 load 1"))
-	})
 })

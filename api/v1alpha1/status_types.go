@@ -51,7 +51,7 @@ type CachePolicyStatus struct {
 
 	// lastHandledRefreshAt is the last token of the annotation
 	// cache.keepfresh.dev/refresh-requested-at for which every key has been
-	// refreshed.
+	// loaded once. A load that failed counts too: lastFailure tells of it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	LastHandledRefreshAt string `json:"lastHandledRefreshAt,omitempty"`
@@ -60,7 +60,7 @@ type CachePolicyStatus struct {
 	// +optional
 	LastMeasureTime *metav1.Time `json:"lastMeasureTime,omitempty"`
 
-	// redis is the address of the Redis that the policy is at work on.
+	// redis is the address of the Redis that the spec names.
 	// +optional
 	// +kubebuilder:validation:MaxLength=261
 	Redis string `json:"redis,omitempty"`
