@@ -8,6 +8,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -68,8 +69,8 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	}
 	s.snapshot, s.running = r.Engine.Snapshot(id)
 	wait, err := r.report(ctx, s)
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("write the status: %w", client.IgnoreNotFound(err))
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, fmt.Errorf("write the status: %w", err)
 	}
 	if !s.running {
 		wait = 0 // an event will tell
@@ -78,8 +79,8 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 }
 
 // enforce puts the spec into force. An error that is a *problem says why that
-// cannot be; then what was in force before stays so, except for keys that are
-// an older policy's.
+// cannot be; then what was in force before stays so. An exception is a conflict:
+// keyspaces that an older policy claims go out of force.
 func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy) error {
 	if policy.Spec.Suspend {
 		r.remove(id)
@@ -105,7 +106,9 @@ func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, po
 		r.Engine.Remove(id)
 		return conflict
 	}
-	if err := r.Engine.Apply(id, plan); err != nil {
+	if err := r.Engine.Apply(id, plan); errors.Is(err, refresher.ErrClosed) {
+		return err
+	} else if err != nil {
 		return problemf(cachev1alpha1.ReasonInvalidSpec, "%v", err)
 	}
 	if conflict != nil {

@@ -17,6 +17,7 @@ package refresher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -94,6 +95,9 @@ func New(opts Options) *Engine {
 	}
 }
 
+// ErrClosed is why an engine that was closed takes no plan.
+var ErrClosed = errors.New("the engine is closed")
+
 // Apply puts a plan into effect, in place of the policy's former one. What is
 // known of keys is kept where the plan is still about the same keys, in the
 // same Redis: a new password or a new loader costs no rebuild. With an error,
@@ -102,7 +106,7 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return context.Canceled
+		return ErrClosed
 	}
 	old := e.policies[id]
 	if old == nil {
