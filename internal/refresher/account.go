@@ -21,9 +21,21 @@ const (
 // view is what a lane shows to others. It is never changed, only replaced.
 type view struct {
 	KeyspaceSnapshot
-	at        time.Time
-	set       *settings
-	refreshed string // the token of the last refresh on demand that is done
+	headline
+	at  time.Time
+	set *settings
+}
+
+// headline is what a condition tells of a lane, but for the lateness of keys,
+// which is known only when they are counted.
+type headline struct {
+	listed, settled bool
+	loaders         LoadersState
+	refreshed       string // the token of the last refresh on demand that is done
+}
+
+func (l *lane) headline() headline {
+	return headline{l.account.pass != 0, l.account.settled, l.loadersState(), l.force.handled}
 }
 
 // account is what a lane remembers in order to report.
@@ -192,9 +204,8 @@ func (c counts) corrected(sample counts) counts {
 
 // report publishes at once what changes a condition; numbers have time.
 func (l *lane) report(now time.Time) {
-	shown := l.view.Load()
 	l.settle(now)
-	if l.account.settled != shown.Settled || l.loadersState() != shown.LoadersState || l.force.handled != shown.refreshed || (l.account.pass != 0) != shown.Listed {
+	if l.headline() != l.view.Load().headline {
 		l.account.measured = now
 		l.publish()
 	}
@@ -228,16 +239,16 @@ func (l *lane) publish() {
 	l.settle(now)
 	c, oldest := l.count(now)
 	c = c.corrected(l.account.sample)
-	v := &view{at: now, set: l.set, refreshed: l.force.handled, KeyspaceSnapshot: KeyspaceSnapshot{
-		Name: l.name, Listed: l.account.pass != 0, Settled: l.account.settled,
+	h := l.headline()
+	v := &view{headline: h, at: now, set: l.set, KeyspaceSnapshot: KeyspaceSnapshot{
+		Name: l.name, Listed: h.listed, Settled: h.settled, LoadersState: h.loaders,
 		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
-		LastFailure: l.account.lastFailure, LoadersState: l.loadersState(),
+		LastFailure: l.account.lastFailure,
 	}}
 	l.metrics.show(v.KeyspaceSnapshot, l.ready.Len())
 	before := l.view.Swap(v)
-	if before == nil || before.refreshed != v.refreshed || before.Listed != v.Listed || before.Settled != v.Settled || before.LoadersState != v.LoadersState ||
-		TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
+	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
 		l.eng.opts.OnChange(l.id)
 	}
 }

@@ -63,8 +63,8 @@ type Engine struct {
 
 type policy struct {
 	plan  Plan
+	srv   *server          // nil without keyspaces
 	lanes map[string]*lane // by keyspace
-	srvs  map[string]*server
 }
 
 // shared is a server with the number of lanes that use it.
@@ -122,24 +122,23 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 		}
 		sets[i] = set
 	}
+	next := &policy{plan: plan, lanes: map[string]*lane{}}
 	if len(sets) > 0 {
-		if _, err := e.acquire(plan.Redis); err != nil {
+		srv, err := e.acquire(plan.Redis, len(sets))
+		if err != nil {
 			return err
 		}
-		defer e.release(plan.Redis)
+		next.srv = srv
 	}
-
-	next := &policy{plan: plan, lanes: map[string]*lane{}, srvs: map[string]*server{}}
 	for _, set := range sets {
-		srv, _ := e.acquire(plan.Redis) // it exists
 		l := old.lanes[set.Name]
 		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
-			e.update(l, old.srvs[set.Name], set, srv, plan.Refresh)
+			e.update(l, old.srv, set, next.srv, plan.Refresh)
 			delete(old.lanes, set.Name)
 		} else {
-			l = e.start(id, set, srv, plan.Refresh)
+			l = e.start(id, set, next.srv, plan.Refresh)
 		}
-		next.lanes[set.Name], next.srvs[set.Name] = l, srv
+		next.lanes[set.Name] = l
 	}
 	e.policies[id] = next
 	e.retire(id, old)
@@ -192,11 +191,10 @@ func (e *Engine) retire(id ID, p *policy) {
 		e.running.Go(func() {
 			l.stop()
 			<-l.done
-			srv := p.srvs[name]
-			srv.detach(l)
+			p.srv.detach(l)
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.release(srv.conf)
+			e.release(p.srv.conf)
 			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
 				e.metrics.forget(id, name)
 			}
@@ -204,8 +202,8 @@ func (e *Engine) retire(id ID, p *policy) {
 	}
 }
 
-// acquire returns the server for a Config, for one more lane.
-func (e *Engine) acquire(conf redisconn.Config) (*server, error) {
+// acquire returns the server for a Config, for so many more lanes.
+func (e *Engine) acquire(conf redisconn.Config, lanes int) (*server, error) {
 	s := e.servers[conf]
 	if s == nil {
 		srv, err := newServer(e, conf)
@@ -215,10 +213,11 @@ func (e *Engine) acquire(conf redisconn.Config) (*server, error) {
 		s = &shared{server: srv}
 		e.servers[conf] = s
 	}
-	s.lanes++
+	s.lanes += lanes
 	return s.server, nil
 }
 
+// release ends a lane's hold on the server for a Config.
 func (e *Engine) release(conf redisconn.Config) {
 	s := e.servers[conf]
 	if s.lanes--; s.lanes == 0 {
@@ -236,10 +235,12 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 		return Snapshot{}, false
 	}
 	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
+	if p.srv != nil {
+		snap.Redis = p.srv.status()
+	}
 	for _, k := range p.plan.Keyspaces {
 		v := p.lanes[k.Name].view.Load()
 		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
-		snap.Redis = p.srvs[k.Name].status()
 		if v.refreshed != p.plan.Refresh {
 			snap.Refreshed = ""
 		}
