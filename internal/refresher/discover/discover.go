@@ -8,15 +8,16 @@ package discover
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 )
 
 const (
-	// page is how many keys one SCAN step looks at: with 1000 other clients'
-	// 99th percentile grew fourfold, with 100 hardly (docs/design.md).
+	// page is how many keys one SCAN step looks at: 1000 cost other clients'
+	// 99th percentile four times what 100 did (docs/design.md).
 	page = 250
 	// depth is how many TTLs are asked for in one pipeline.
 	depth = 128
@@ -27,8 +28,8 @@ const (
 
 // What TTL says of a key that has none.
 const (
-	NoExpiry = -1
-	Missing  = -2
+	NoExpiry = guard.NoExpiry
+	Missing  = guard.Missing
 )
 
 // Found is what Redis said of a key.
@@ -111,21 +112,9 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 		if err != nil {
 			return nil, fmt.Errorf("read TTLs: %w", err)
 		}
-		found[i] = Found{Key: key, TTL: millis(ttl), At: asked}
+		found[i] = Found{Key: key, TTL: guard.TTL(ttl), At: asked}
 	}
 	return found, nil
-}
-
-// millis is PTTL's reply as a Duration. Those are too short for some expiries
-// that Redis takes (EXPIREAT 99999999999): the longest stands for them.
-func millis(ttl int64) time.Duration {
-	switch {
-	case ttl < 0:
-		return time.Duration(ttl) // NoExpiry or Missing
-	case ttl > math.MaxInt64/int64(time.Millisecond):
-		return math.MaxInt64
-	}
-	return time.Duration(ttl) * time.Millisecond
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

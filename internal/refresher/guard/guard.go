@@ -117,7 +117,7 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) 
 	for i, a := range asked {
 		version, _ := a.version.Int64()
 		ttl, _ := a.ttl.Int64()
-		found[i] = Acquisition{TTL: millis(ttl), Version: version, Type: a.kind.Val()}
+		found[i] = Acquisition{TTL: TTL(ttl), Version: version, Type: a.kind.Val()}
 		if a.set.Val() {
 			a.lease.version = version
 			a.lease.begin(ctx, began.Add(hold))
@@ -140,14 +140,15 @@ func (g *Guard) release(ctx context.Context, leases []*Lease) {
 	})
 }
 
-// millis is PTTL's reply as a Duration; those are too short for some expiries
-// that Redis takes (EXPIREAT 99999999999), so that there is a longest.
-func millis(ttl int64) time.Duration {
+// TTL is a reply of PTTL, in milliseconds, as a Duration, or NoExpiry, or Missing.
+// Durations are too short for some expiries that Redis takes (EXPIREAT
+// 99999999999): the longest stands for them.
+func TTL(reply int64) time.Duration {
 	switch {
-	case ttl < 0:
-		return time.Duration(ttl) // NoExpiry or Missing
-	case ttl > math.MaxInt64/int64(time.Millisecond):
+	case reply < 0:
+		return time.Duration(reply) // NoExpiry or Missing
+	case reply > math.MaxInt64/int64(time.Millisecond):
 		return math.MaxInt64
 	}
-	return time.Duration(ttl) * time.Millisecond
+	return time.Duration(reply) * time.Millisecond
 }
