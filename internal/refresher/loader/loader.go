@@ -1,3 +1,6 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package loader loads the values of one keyspace by HTTP.
 //
 // A load is one GET of a URL that the key makes. 200 is a value, even with an
@@ -31,13 +34,10 @@ import (
 
 // Loader loads the values of one keyspace. It is safe for concurrent use.
 type Loader struct {
-	urls      *expander
-	timeout   time.Duration
-	maxBody   int64
-	transport http.RoundTripper
-	// request is a closure so that nothing that prints a Loader, by reflection
-	// or otherwise, reaches the headers.
-	request func(ctx context.Context, u *url.URL) *http.Request
+	urls    *expander
+	timeout time.Duration
+	maxBody int64
+	send    sender
 	// acceptsEncoded says that the headers ask for an encoding themselves, so that
 	// a value is stored encoded, as it comes.
 	acceptsEncoded bool
@@ -65,24 +65,9 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 		urls:           urls,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
-		transport:      o.transport,
 		acceptsEncoded: accepts != "" && accepts != "identity",
-		close:          func() {},
 	}
-	if l.transport == nil {
-		transport := newTransport(cfg, o)
-		l.transport, l.close = transport, transport.CloseIdleConnections
-	}
-	base := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
-	shared := o.transport == nil // net/http's own transport leaves a request as it is
-	l.request = func(ctx context.Context, u *url.URL) *http.Request {
-		r := base.WithContext(ctx)
-		r.URL = u
-		if r.Header = header; !shared {
-			r.Header = header.Clone()
-		}
-		return r
-	}
+	l.send, l.close = newSender(&url.URL{Scheme: urls.scheme, Host: urls.host}, cfg, header, host, o)
 	return l, nil
 }
 
@@ -126,7 +111,7 @@ func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel() // after the body was closed, so that it cannot cut short a connection worth keeping
-	response, err := l.transport.RoundTrip(l.request(ctx, u))
+	response, err := l.send(ctx, u, nil)
 	if err != nil {
 		return nil, l.notAnswered(ctx, err)
 	}

@@ -1,3 +1,6 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package loader
 
 import (
@@ -7,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +21,31 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(serverProcess) != "" {
+		runServer()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// byNetHTTP in the environment has every test go through net/http's transport,
+// where the loader by itself would call directly.
+const byNetHTTP = "KEEPFRESH_LOADER_NET_HTTP"
+
+// TestByNetHTTP runs all tests again: whatever calls, the promises are the same.
+func TestByNetHTTP(t *testing.T) {
+	if os.Getenv(byNetHTTP) != "" {
+		t.Skip("this is it")
+	}
+	t.Parallel()
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=.", "-test.short="+strconv.FormatBool(testing.Short()))
+	again.Env = append(os.Environ(), byNetHTTP+"=1")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+func viaNetHTTP(o *options) { o.netHTTP = true }
 
 // patience is the timeout of loads that are not meant to reach it, haste of those
 // that are.
@@ -31,6 +61,9 @@ func newLoader(t testing.TB, base string, cfg HTTP, opts ...Option) *Loader {
 	cfg.URL = base + "/{id}"
 	if cfg.Timeout == 0 {
 		cfg.Timeout = patience
+	}
+	if os.Getenv(byNetHTTP) != "" {
+		opts = append(opts, viaNetHTTP)
 	}
 	l, err := NewHTTP(keyspace.MustParse("p:{id}"), cfg, opts...)
 	if err != nil {

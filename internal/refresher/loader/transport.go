@@ -1,15 +1,23 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package loader
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
 // Bounds on a loader's connections.
 const (
 	connectTimeout = 5 * time.Second
+	keepAlive      = 30 * time.Second
 	idleTimeout    = 90 * time.Second
 	maxHeaderBytes = 64 << 10
 	// An HTTP/2 connection is shared by all calls. Without pings, one that
@@ -25,6 +33,7 @@ type Option func(*options)
 type options struct {
 	transport http.RoundTripper
 	tls       *tls.Config
+	netHTTP   bool // for tests: where direct would do
 }
 
 // WithTransport has the loader call through rt instead of a transport of its
@@ -40,6 +49,43 @@ func WithTLSConfig(c *tls.Config) Option {
 	return func(o *options) { o.tls = c.Clone() }
 }
 
+// sender sends one request, a POST if it has a body. It is a closure, so that
+// nothing that prints a Loader, by reflection or otherwise, reaches the headers.
+type sender func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error)
+
+// newSender returns what calls the loader, and what closes its connections.
+func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
+	if o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
+		return sendDirect(base, cfg, header, host)
+	}
+	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
+	if shared {
+		transport := newTransport(cfg, o)
+		o.transport, closeIdle = transport, transport.CloseIdleConnections
+	}
+	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
+	return func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error) {
+		r := blank.WithContext(ctx)
+		r.URL = u
+		if r.Header = header; !shared {
+			r.Header = header.Clone()
+		}
+		if body != nil {
+			r.Method, r.ContentLength = http.MethodPost, int64(len(body))
+			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+			r.Body, _ = r.GetBody()
+		}
+		return o.transport.RoundTrip(r)
+	}, closeIdle
+}
+
+// proxied says whether the environment names a proxy for a URL. A setting that
+// cannot be read is net/http's to complain of.
+func proxied(u *url.URL) bool {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return proxy != nil || err != nil
+}
+
 // newTransport returns the loader's own transport.
 func newTransport(cfg HTTP, o options) *http.Transport {
 	var protocols http.Protocols
@@ -48,7 +94,7 @@ func newTransport(cfg HTTP, o options) *http.Transport {
 	// A connection may come too late for the load that wanted it. It is made
 	// nevertheless, for the next one, but not for longer than a load may take.
 	connect := min(connectTimeout, cfg.Timeout)
-	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: connect, KeepAlive: keepAlive}
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,

@@ -1,0 +1,262 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// direct is an HTTP/1.1 client for the plain common case: one host, reached
+// without TLS and without a proxy.
+//
+// It exists because net/http's transport spends most of a small request on
+// handing it from goroutine to goroutine: two serve each connection. Here the
+// caller writes and reads by itself, so that a load takes half of the CPU. What
+// an answer means is still for net/http to say: http.ReadResponse reads it.
+//
+//	┌─────────── idle ◄── quiet, whole answer ──┐
+//	▼                                           │
+//	take ──none idle──► dial ──► write ──► read ┴─ anything else ──► closed
+type direct struct {
+	host    string // with its port
+	timeout time.Duration
+	slots   chan struct{} // one for each connection that may be in use
+
+	mu     sync.Mutex
+	idle   []*wire // the one used last is the last
+	reaper *time.Timer
+	closed bool
+}
+
+func newDirect(u *url.URL, cfg HTTP) *direct {
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	return &direct{
+		host:    net.JoinHostPort(u.Hostname(), port),
+		timeout: min(connectTimeout, cfg.Timeout),
+		slots:   make(chan struct{}, cfg.MaxConns),
+	}
+}
+
+// sendDirect returns a sender that calls through a direct.
+func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send sender, closeIdle func()) {
+	d := newDirect(base, cfg)
+	if host == "" {
+		host = base.Host
+	}
+	header = header.Clone()
+	unzip := header.Get("Accept-Encoding") == ""
+	if unzip { // as net/http does
+		header.Set("Accept-Encoding", "gzip")
+	}
+	var head bytes.Buffer
+	head.WriteString(" HTTP/1.1\r\nHost: " + host + "\r\n")
+	_ = header.Write(&head)
+	fixed := head.Bytes()
+	return func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error) {
+		response, err := d.do(ctx, func(b []byte) []byte {
+			if body == nil {
+				b = append(append(b, "GET "...), u.RequestURI()...)
+				return append(append(b, fixed...), "\r\n"...)
+			}
+			b = append(append(b, "POST "...), u.RequestURI()...)
+			b = append(append(b, fixed...), "Content-Length: "...)
+			b = strconv.AppendInt(b, int64(len(body)), 10)
+			return append(append(b, "\r\n\r\n"...), body...)
+		})
+		if err == nil && unzip && response.ContentLength != 0 && strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
+			response.Header.Del("Content-Encoding")
+			response.ContentLength = -1
+			response.Body = &unzipped{body: response.Body}
+		}
+		return response, err
+	}, d.close
+}
+
+// unzipped is a compressed body. It begins to read when it is read, so that
+// nothing waits for a body that nobody wants.
+type unzipped struct {
+	body io.ReadCloser
+	zip  *gzip.Reader
+	err  error
+}
+
+func (z *unzipped) Read(p []byte) (int, error) {
+	if z.zip == nil && z.err == nil {
+		z.zip, z.err = gzip.NewReader(z.body)
+	}
+	if z.err != nil {
+		return 0, z.err
+	}
+	return z.zip.Read(p)
+}
+
+func (z *unzipped) Close() error { return z.body.Close() }
+
+// do sends a request and returns the answer, whose body must be closed. The end of
+// ctx ends the call, and the reading of the body.
+func (d *direct) do(ctx context.Context, request func(b []byte) []byte) (*http.Response, error) {
+	select {
+	case d.slots <- struct{}{}:
+	default:
+		select {
+		case d.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	for {
+		w, err := d.take(ctx)
+		if err != nil {
+			<-d.slots
+			return nil, err
+		}
+		response, err := w.call(ctx, request)
+		if err == nil {
+			response.Body = &directBody{from: response.Body, wire: w, pool: d, keep: !response.Close && response.StatusCode >= 200}
+			return response, nil
+		}
+		w.close()
+		// A server may close a connection that was idle just when it is used
+		// again, which says nothing of the request.
+		if stale := w.used && errors.Is(err, errNoAnswer); !stale || ctx.Err() != nil {
+			<-d.slots
+			return nil, err
+		}
+	}
+}
+
+// take returns a connection that is idle and still good, or a new one.
+func (d *direct) take(ctx context.Context) (*wire, error) {
+	for {
+		w := d.pop()
+		if w == nil {
+			break
+		}
+		if w.quiet() {
+			w.used = true
+			return w, nil
+		}
+		w.close()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: d.timeout, KeepAlive: keepAlive}
+	conn, err := dialer.DialContext(ctx, "tcp", d.host)
+	if err != nil {
+		return nil, err
+	}
+	return newWire(conn), nil
+}
+
+func (d *direct) pop() *wire {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := len(d.idle) - 1
+	if last < 0 {
+		return nil
+	}
+	w := d.idle[last]
+	d.idle[last] = nil
+	d.idle = d.idle[:last]
+	return w
+}
+
+// give takes back a connection after a call: to keep it, or to close it.
+func (d *direct) give(w *wire, keep bool) {
+	if keep {
+		keep = d.push(w)
+	}
+	if !keep {
+		w.close()
+	}
+	<-d.slots
+}
+
+func (d *direct) push(w *wire) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	w.since = time.Now()
+	d.idle = append(d.idle, w)
+	if d.reaper == nil {
+		d.reaper = time.AfterFunc(idleTimeout, d.reap)
+	}
+	return true
+}
+
+// reap closes what has been idle for long, and comes again if there is more.
+func (d *direct) reap() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0 // they lie in the order in which they became idle
+	for n < len(d.idle) && time.Since(d.idle[n].since) >= idleTimeout {
+		d.idle[n].close()
+		n++
+	}
+	d.idle = append(d.idle[:0:0], d.idle[n:]...)
+	d.reaper = nil
+	if len(d.idle) > 0 {
+		d.reaper = time.AfterFunc(idleTimeout-time.Since(d.idle[0].since), d.reap)
+	}
+}
+
+// close closes what is idle, and what is in use when its call ends.
+func (d *direct) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	for _, w := range d.idle {
+		w.close()
+	}
+	d.idle = nil
+	if d.reaper != nil {
+		d.reaper.Stop()
+	}
+}
+
+// directBody is an answer's body. Its connection is free when it is closed.
+type directBody struct {
+	from  io.Reader
+	wire  *wire // nil when it was given back
+	pool  *direct
+	keep  bool // the server means to
+	whole bool // it was read to its end
+}
+
+func (b *directBody) Read(p []byte) (int, error) {
+	if b.wire == nil {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.from.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.whole = true
+	}
+	return n, err
+}
+
+func (b *directBody) Close() error {
+	if w := b.wire; w != nil {
+		b.wire = nil
+		free := w.free() // else the context has ended, and with it the connection
+		b.pool.give(w, free && b.whole && b.keep)
+	}
+	return nil
+}

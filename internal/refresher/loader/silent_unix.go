@@ -1,0 +1,20 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package loader
+
+import (
+	"errors"
+	"syscall"
+)
+
+const canPeek = true
+
+// silent says whether nothing has come on a socket, neither a byte nor its end.
+func silent(fd uintptr) bool {
+	var b [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK)
+}
