@@ -12,6 +12,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -65,8 +66,14 @@ type measured struct {
 }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == loaderCommand {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == loaderCommand:
 		serveLoads()
+		return
+	case len(os.Args) == 3 && os.Args[1] == readerCommand:
+		if err := read(os.Args[2], 3*time.Second); err != nil {
+			log.Fatal(err)
+		}
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -6,4 +6,7 @@ package main
 // benchmarks, in the order in which they run.
 var benchmarks = []benchmark{
 	refreshVsFloor,
+	idle,
+	listing,
+	policies,
 }
