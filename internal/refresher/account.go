@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
 const (
@@ -16,6 +17,10 @@ const (
 	sampleInterval = 10 * time.Second
 	minMeasure     = time.Second
 	maxMeasure     = 10 * time.Second
+	quietMeasure   = 30 * time.Second
+	// maxSample bounds the keys of all lanes of a server that are sampled at a
+	// time: what it takes of the operator and of Redis must not grow with them.
+	maxSample = 2000
 )
 
 // view is what a lane shows to others. It is never changed, only replaced.
@@ -44,9 +49,10 @@ type account struct {
 	lastRefresh time.Time
 	lastFailure *Failure
 
-	measured, sampled time.Time
-	sampling          bool
-	sample            counts // surprises in the last sample
+	measured time.Time
+	quiet    bool // nothing happened since, and nothing was wrong then
+	sampling bool
+	sample   counts // surprises in the last sample
 
 	pass                 uint64    // the last listing that ended
 	run                  string    // of the Redis that it read
@@ -72,24 +78,25 @@ func (a *account) listed(pass uint64, run string, now time.Time) {
 	a.measured = time.Time{}
 }
 
-// measure counts the keys if it is time to, has a sample of them compared with
-// Redis, and says when to measure next.
+// measure counts the keys if it is time to, and says when to measure next.
 func (l *lane) measure(now time.Time) time.Duration {
 	interval := min(max(l.set.timing.staleAge/10, minMeasure), maxMeasure)
+	if l.account.quiet {
+		interval = quietMeasure
+	}
 	if wait := l.account.measured.Add(interval).Sub(now); wait > 0 {
 		return wait
 	}
 	l.account.measured = now
 	l.publish()
-	if l.account.pass != 0 && l.srv.up() && !l.account.sampling && now.Sub(l.account.sampled) >= sampleInterval {
-		l.check(now)
-	}
 	return interval
 }
 
 // check compares a random sample of keys with Redis, beside the loop.
-func (l *lane) check(now time.Time) {
-	l.account.sampled = now
+func (l *lane) check() {
+	if l.account.pass == 0 || l.account.sampling {
+		return
+	}
 	keys := l.pick(sampleSize)
 	if len(keys) == 0 {
 		return
@@ -118,15 +125,16 @@ func (l *lane) check(now time.Time) {
 // pick returns up to n different keys, each as likely as any other.
 // Source: Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", 1987).
 func (l *lane) pick(n int) []string {
+	all := l.keys.Len()
 	chosen := make(map[int]bool, n)
 	keys := make([]string, 0, n)
-	for j := max(0, len(l.all)-n); j < len(l.all); j++ {
+	for j := max(0, all-n); j < all; j++ {
 		i := rand.IntN(j + 1)
 		if chosen[i] {
 			i = j
 		}
 		chosen[i] = true
-		keys = append(keys, l.all[i].key)
+		keys = append(keys, l.keys.Name(schedule.ID(i+1)))
 	}
 	return keys
 }
@@ -136,12 +144,12 @@ func (l *lane) pick(n int) []string {
 // counted without a sample.
 func (l *lane) surprises(said []discover.Found) (c counts) {
 	for _, f := range said {
-		e := l.keys[f.Key]
-		if e == nil || e.busy || e.ignored || !f.At.After(e.loaded) {
+		id := l.keys.Find(f.Key)
+		if id == 0 || l.keys.Marks(id)&(busy|ignored) != 0 || !f.At.After(l.loaded(id)) {
 			continue
 		}
 		c.keys++
-		switch believed := e.missing.IsZero() && l.set.timing.untilStale(e.expiry.Sub(f.At)) > 0; {
+		switch believed := !l.keys.Has(id, missing) && l.set.timing.untilStale(l.keys.Expiry(id).Sub(f.At)) > 0; {
 		case !believed || f.TTL == discover.NoExpiry:
 		case f.TTL == discover.Missing && l.set.kept():
 			c.missing++
@@ -155,33 +163,36 @@ func (l *lane) surprises(said []discover.Found) (c counts) {
 // count counts all keys by what is known of them.
 func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 	t := l.set.timing
-	for _, e := range l.all {
-		if e.ignored {
+	first := time.Duration(math.MaxInt64)
+	for id := range l.keys.All() {
+		marks := l.keys.Marks(id)
+		if marks&ignored != 0 {
 			c.ignored++
 			continue
 		}
 		c.keys++
-		overdue := now.Sub(e.missing)
+		left := l.keys.Left(id, now)
+		overdue := -t.untilStale(left)
 		switch {
-		case e.missing.IsZero() && now.Before(e.expiry):
-			overdue = -t.untilStale(e.expiry.Sub(now))
-			if written := e.expiry.Add(-t.expire); oldest.IsZero() || written.Before(oldest) {
-				oldest = written
-			}
-			if overdue <= 0 {
-				c.fresh++
-			} else {
-				c.stale++
-			}
-		case e.missing.IsZero():
-			overdue = now.Sub(e.expiry) + t.expire - t.staleAge
+		case marks&missing != 0:
+			overdue = -left
 			c.missing++
+		case left <= 0:
+			c.missing++
+		case overdue <= 0:
+			c.fresh++
 		default:
-			c.missing++
+			c.stale++
+		}
+		if marks&missing == 0 && left > 0 {
+			first = min(first, left)
 		}
 		if overdue > t.grace {
 			c.late++
 		}
+	}
+	if first < math.MaxInt64 {
+		oldest = now.Add(first - t.expire)
 	}
 	c.ignored += l.account.noExpiry
 	return c, oldest
@@ -227,8 +238,8 @@ func (l *lane) settle(now time.Time) {
 	if a.settled || a.pass == 0 {
 		return
 	}
-	next, waits := l.waiting.Peek()
-	worked := l.ready.Len() == 0 && l.inFlight == 0 && (!waits || next.at.After(now))
+	next, waits := l.keys.Next(now)
+	worked := l.keys.Due() == 0 && l.inFlight == 0 && (!waits || next.Sub(now) > schedule.Tick)
 	a.settled = worked || now.Sub(a.begun) > l.set.timing.grace
 }
 
@@ -238,6 +249,7 @@ func (l *lane) publish() {
 	now := time.Now()
 	l.settle(now)
 	c, oldest := l.count(now)
+	l.account.quiet = l.account.settled && c.fresh == c.keys && l.inFlight == 0 && l.failing == 0
 	c = c.corrected(l.account.sample)
 	h := l.headline()
 	v := &view{headline: h, at: now, set: l.set, KeyspaceSnapshot: KeyspaceSnapshot{
@@ -246,7 +258,7 @@ func (l *lane) publish() {
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
 		LastFailure: l.account.lastFailure,
 	}}
-	l.metrics.show(v.KeyspaceSnapshot, l.ready.Len())
+	l.metrics.show(v.KeyspaceSnapshot, l.keys.Due())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
 		l.eng.opts.OnChange(l.id)
@@ -261,54 +273,4 @@ func (l *lane) loadersState() LoadersState {
 		return Succeeding
 	}
 	return NoLoads
-}
-
-// force is a refresh on demand: every key once, whatever its age.
-type force struct {
-	token   string // asked for
-	handled string // every key was tried since
-	running bool
-	left    int
-}
-
-// ask begins a refresh on demand, unless that token was seen. It waits for the
-// first listing, since only then all keys are known.
-func (f *force) ask(token string, l *lane) {
-	if token == "" || token == f.token {
-		return
-	}
-	f.token, f.running = token, false
-	if l.account.pass != 0 {
-		f.start(l, time.Now())
-	}
-}
-
-func (f *force) start(l *lane, now time.Time) {
-	if f.running || f.token == f.handled {
-		return
-	}
-	f.running, f.left = true, 0
-	for _, e := range l.all {
-		e.forced = true
-		f.left++
-		if !e.busy {
-			l.lookAgain(e, now)
-		}
-	}
-	f.finish()
-}
-
-// tried counts off a key that was tried, or that is not there any more.
-func (f *force) tried(e *entry) {
-	if e.forced {
-		e.forced = false
-		f.left--
-		f.finish()
-	}
-}
-
-func (f *force) finish() {
-	if f.running && f.left == 0 {
-		f.running, f.handled = false, f.token
-	}
 }

@@ -37,10 +37,9 @@ func TestASampleCountsOnlyWhatTheLaneDidNotKnow(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := newLane(New(Options{}), catalog, set, &server{})
-		e := l.track("product:1")
-		e.expiry = now.Add(c.believed)
+		l.expires(l.track("product:1"), now.Add(c.believed))
 		if c.said == -5 {
-			e.loaded = now
+			l.except("product:1", exception{loaded: now})
 		}
 		if got := l.surprises([]discover.Found{{Key: "product:1", TTL: c.said, At: now}}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", sentence, got, c.want)

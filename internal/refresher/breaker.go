@@ -35,7 +35,7 @@ func (b *breaker) failed(first, load bool) {
 
 // down says that keys fail as a whole, be it by the loader or by Redis.
 func (b *breaker) down(l *lane) bool {
-	return b.streak >= minBreaker && (b.newly >= minBreaker || l.failing == len(l.all))
+	return b.streak >= minBreaker && (b.newly >= minBreaker || l.failing == l.keys.Len())
 }
 
 // over is 0 while the breaker is closed. While it is open, only one key at a
@@ -51,15 +51,4 @@ func (b *breaker) pause(now time.Time, d time.Duration) {
 	if until := now.Add(d); until.After(b.until) {
 		b.until = until
 	}
-}
-
-// failures sets how often a key has failed in a row.
-func (l *lane) failures(e *entry, n int) {
-	if e.failures > 0 {
-		l.failing--
-	}
-	if n > 0 {
-		l.failing++
-	}
-	e.failures = n
 }

@@ -4,9 +4,12 @@
 package refresher
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
 func TestWhenALoaderIsDown(t *testing.T) {
@@ -72,7 +75,10 @@ func TestAPauseIsOnlyEverProlonged(t *testing.T) {
 
 // laneOf is a lane of keys that nothing runs.
 func laneOf(keys, concurrent int) *lane {
-	l := &lane{set: &settings{Keyspace: Keyspace{MaxConcurrent: concurrent}}, keys: map[string]*entry{}}
+	l := &lane{
+		set:  &settings{Keyspace: Keyspace{MaxConcurrent: concurrent}},
+		keys: schedule.New("", time.Now()), odd: map[string]*exception{},
+	}
 	for _, name := range names("", keys) {
 		l.track(name)
 	}
@@ -81,13 +87,13 @@ func laneOf(keys, concurrent int) *lane {
 
 func play(l *lane, ends string) {
 	for _, end := range strings.Split(ends, "") {
-		e := l.all[int(strings.ToLower(end)[0]-'a')%len(l.all)]
+		key := strconv.Itoa(int(strings.ToLower(end)[0]-'a') % l.keys.Len())
 		if end == strings.ToLower(end) {
-			l.breaker.failed(e.failures == 0, true)
-			l.failures(e, e.failures+1)
+			l.breaker.failed(l.failures(key) == 0, true)
+			l.fail(key)
 		} else {
 			l.breaker.succeeded()
-			l.failures(e, 0)
+			l.unexcept(key)
 		}
 	}
 }

@@ -8,83 +8,71 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
+// listing begins a listing. Two may meet while a password is changed: then the
+// later one counts.
+func (l *lane) listing(pass uint64) {
+	if pass > l.pass {
+		l.pass = pass
+		l.seen++
+	}
+}
+
 // found takes in what Redis said of keys. pass is the listing that it came
-// from, or 0 for a sample.
+// from, or 0 if it was asked about these keys alone.
 func (l *lane) found(items []discover.Found, pass uint64) {
 	for _, f := range items {
 		if !l.eng.opts.Owns(f.Key) {
 			continue
 		}
-		e := l.keys[f.Key]
+		id := l.keys.Find(f.Key)
 		switch {
 		case f.TTL == discover.Missing && !l.set.kept():
-			if e != nil && !e.busy && f.At.After(e.loaded) {
-				l.forget(e)
+			if id != 0 && !l.keys.Has(id, busy) && f.At.After(l.loaded(id)) {
+				l.forget(id)
 			}
 			continue
-		case f.TTL == discover.NoExpiry && e == nil && !l.set.kept():
+		case f.TTL == discover.NoExpiry && id == 0 && !l.set.kept():
 			l.account.untracked(pass) // bounded memory: only counted
 			continue
-		case e == nil:
-			e = l.track(f.Key)
+		case id == 0:
+			id = l.track(f.Key)
 		}
-		e.pass = max(e.pass, pass)           // two listings may meet while a password is changed
-		if !e.busy && f.At.After(e.loaded) { // else it speaks of the value before
-			l.takeIn(e, f)
+		if pass == 0 || pass == l.pass {
+			l.keys.See(id, l.seen)
+		}
+		if !l.keys.Has(id, busy) && f.At.After(l.loaded(id)) { // else it speaks of the value before
+			l.takeIn(id, f)
 		}
 	}
 }
 
 // takeIn compares what Redis said of a key with what is known of it.
-func (l *lane) takeIn(e *entry, f discover.Found) {
+func (l *lane) takeIn(id schedule.ID, f discover.Found) {
+	queued := !l.keys.Resting(id)
 	switch {
 	case f.TTL == discover.Missing:
-		if e.missing.IsZero() {
-			l.lose(e, f.At)
-			l.lookAgain(e, f.At)
+		if !l.keys.Has(id, missing) {
+			l.lose(id, f.At)
+			l.keys.Wait(id, f.At)
 		}
 	case f.TTL == discover.NoExpiry:
-		l.ignore(e, f.At)
-	case e.ignored && e.queue != nil: // a TTL says nothing of its type; the next look will
-	default:
-		expiry := f.At.Add(f.TTL)
-		known := !e.expiry.IsZero() && expiry.Sub(e.expiry).Abs() < tolerance
-		if e.queue == nil || !known {
-			l.reschedule(e, f.TTL, f.At)
-		}
+		l.ignore(id, f.At)
+	case queued && l.keys.Has(id, ignored): // a TTL says nothing of its type; the next look will
+	case !queued || !l.expects(id, f.TTL, f.At):
+		l.reschedule(id, f.TTL, f.At)
 	}
-}
-
-// tolerance is how far two readings of one expiry may lie apart: network and
-// rounding, not a new TTL.
-const tolerance = 100 * time.Millisecond
-
-// lose notes that a key is missing: since now, or, if its lifetime has ended,
-// since it became stale, so that a key which is late stays so.
-func (l *lane) lose(e *entry, now time.Time) {
-	if e.missing.IsZero() {
-		e.missing = now
-		if e.expired(now) {
-			e.missing = e.expiry.Add(l.set.timing.staleAge - l.set.timing.expire)
-		}
-	}
-	e.expiry, e.ignored = time.Time{}, false
-}
-
-// ignore leaves a key alone, until a later look finds it otherwise.
-func (l *lane) ignore(e *entry, now time.Time) {
-	e.ignored, e.expiry, e.missing = true, time.Time{}, time.Time{}
-	l.force.tried(e)
-	l.lookAgain(e, now.Add(max(l.set.timing.staleAge, time.Second)))
 }
 
 // listed ends a listing: what it did not see is not there any more.
 func (l *lane) listed(pass uint64, run string, now time.Time) {
-	for i := len(l.all) - 1; i >= 0; i-- {
-		if e := l.all[i]; e.pass < pass && !e.busy {
-			l.forget(e)
+	if pass == l.pass {
+		for id := range l.keys.All() {
+			if l.keys.Seen(id) != l.seen && !l.keys.Has(id, busy) {
+				l.forget(id)
+			}
 		}
 	}
 	l.account.listed(pass, run, now)
@@ -94,21 +82,18 @@ func (l *lane) listed(pass uint64, run string, now time.Time) {
 
 // finish takes in what became of a rebuild.
 func (l *lane) finish(r result, now time.Time) {
-	e := r.entry
+	id := l.keys.Find(r.key)
 	l.inFlight--
-	e.busy = false
-	if r.took > 0 {
-		e.loaded, e.rests = now, now.Add(r.rest)
-	}
+	l.keys.Unmark(id, busy)
 	if r.failure != nil {
 		l.account.lastFailure = r.failure
 	}
 	l.metrics.observe(r)
 	l.judge(r, now)
 	if r.token == l.force.token && r.tried() {
-		l.force.tried(e)
+		l.force.tried(l, id)
 	}
-	l.next(e, r, now)
+	l.next(id, r, now)
 	l.report(now)
 }
 
@@ -135,7 +120,7 @@ func (l *lane) judge(r result, now time.Time) {
 		l.breaker.succeeded()
 		l.account.loads.Succeeded++
 	case failed:
-		l.breaker.failed(r.entry.failures == 0, !r.redis)
+		l.breaker.failed(l.failures(r.key) == 0, !r.redis)
 		if !r.redis {
 			l.account.loads.Failed++
 		}
@@ -147,59 +132,58 @@ func (l *lane) judge(r result, now time.Time) {
 }
 
 // next schedules the key's next look.
-func (l *lane) next(e *entry, r result, now time.Time) {
+func (l *lane) next(id schedule.ID, r result, now time.Time) {
+	if r.took > 0 && r.outcome != committed {
+		l.keys.Unmark(id, ours)
+		l.except(r.key, exception{failures: l.failures(r.key), loaded: now, rests: now.Add(r.rest)})
+	}
 	switch r.outcome {
 	case failed, lost, notFound:
 		if r.ttl < 0 {
-			l.lose(e, now)
+			l.lose(id, now)
 		}
-		l.retry(e, now)
+		l.retry(id, r.key, now)
 		return
 	case deleted:
-		l.deleted(e, now)
+		l.deleted(id, r.key, now)
 		return
 	}
-	l.failures(e, 0)
+	l.forgive(r.key, now)
 	switch r.outcome {
 	case committed:
 		l.account.lastRefresh = now
-		if e.missing.IsZero() {
-			l.metrics.late(max(0, -l.set.timing.untilStale(e.expiry.Sub(now))))
+		if !l.keys.Has(id, missing) {
+			l.metrics.late(max(0, -l.set.timing.untilStale(l.keys.Expiry(id).Sub(now))))
 		}
-		l.reschedule(e, r.ttl, now)
+		l.commit(id, r, now)
 	case notDue:
-		l.reschedule(e, r.ttl, now)
+		l.reschedule(id, r.ttl, now)
 	case gone:
-		if e.expired(now) {
+		if l.expired(id, now) {
 			l.metrics.expired()
 		}
-		l.forget(e)
+		l.forget(id)
 	case changed, aborted:
-		l.lookAgain(e, now)
+		l.keys.Wait(id, now)
 	case held:
 		lease := min(l.eng.opts.Lease, l.set.GuardTimeout)
-		l.lookAgain(e, now.Add(lease+time.Duration(rand.Float64()*float64(lease)/10)))
-	case ignored:
-		l.ignore(e, now)
+		l.keys.Wait(id, now.Add(lease+time.Duration(rand.Float64()*float64(lease)/10)))
+	case ignoring:
+		l.ignore(id, now)
 	}
 }
 
 // deleted takes in that a key was deleted because the loader does not know it.
-func (l *lane) deleted(e *entry, now time.Time) {
+func (l *lane) deleted(id schedule.ID, key string, now time.Time) {
 	if !l.set.kept() {
-		l.forget(e)
+		l.forget(id)
 		return
 	}
-	l.lose(e, now)
-	l.retry(e, now)
+	l.lose(id, now)
+	l.retry(id, key, now)
 }
 
-// expired says that a key's lifetime is over, as far as is known of it.
-func (e *entry) expired(now time.Time) bool {
-	return !e.expiry.IsZero() && now.After(e.expiry.Add(-tolerance))
-}
-
-func (l *lane) retry(e *entry, now time.Time) {
-	l.failures(e, e.failures+1)
-	l.lookAgain(e, now.Add(l.set.timing.backoff(e.failures, rand.Float64())))
+func (l *lane) retry(id schedule.ID, key string, now time.Time) {
+	l.fail(key)
+	l.keys.Wait(id, now.Add(l.set.timing.backoff(l.failures(key), rand.Float64())))
 }

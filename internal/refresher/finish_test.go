@@ -26,15 +26,14 @@ func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
 	} {
 		l := newLane(New(Options{}), catalog, set, srv)
 		asked := time.Now()
-		e := l.track("product:1")
-		e.busy = true
+		l.keys.Mark(l.track("product:1"), busy)
 		l.inFlight++
 		committedAt := asked.Add(time.Millisecond)
-		l.finish(result{job: job{entry: e}, outcome: committed, ttl: set.Expire, took: time.Millisecond}, committedAt)
+		l.finish(result{job: job{key: "product:1"}, outcome: committed, ttl: set.Expire, took: time.Millisecond}, committedAt)
 
 		l.found([]discover.Found{{Key: "product:1", TTL: ttl, At: asked}}, 1)
-		if e := l.keys["product:1"]; e == nil || !e.expiry.Equal(committedAt.Add(set.Expire)) {
-			t.Errorf("%s: the lane believes %+v", sentence, e)
+		if id := l.keys.Find("product:1"); id == 0 || !l.expects(id, set.Expire, committedAt) {
+			t.Errorf("%s: the lane believes otherwise than what was committed", sentence)
 		}
 	}
 }
@@ -55,9 +54,11 @@ func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 		"it was never there":                {time.Time{}, 0},
 	} {
 		l := newLane(New(Options{}), catalog, set, &server{})
-		e := l.track("product:1")
-		e.expiry = c.expiry
-		l.lose(e, now)
+		id := l.track("product:1")
+		if !c.expiry.IsZero() {
+			l.expires(id, c.expiry)
+		}
+		l.lose(id, now)
 		if got, _ := l.count(now); got.missing != 1 || got.late != c.late {
 			t.Errorf("%s: %+v, want %d late", sentence, got, c.late)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // stuckAfter is far longer than a lane may go without measuring itself.
-const stuckAfter = 6 * maxMeasure
+const stuckAfter = 3 * quietMeasure
 
 // Healthy returns an error if a keyspace's loop has stopped turning: a restart
 // would help. What is wrong with a Redis or a loader does not count.

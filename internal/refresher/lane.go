@@ -5,7 +5,6 @@ package refresher
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -17,9 +16,6 @@ import (
 const (
 	// maxBatch is how many guards are acquired in one pipeline.
 	maxBatch = 128
-	// maxReady bounds the queue of due keys. Others wait in the schedule, in
-	// order of their due time.
-	maxReady = 4096
 	idle     = time.Hour
 )
 
@@ -44,14 +40,14 @@ type lane struct {
 	srv      *server
 	metrics  *laneMetrics
 	limiter  *rate.Limiter
-	keys     map[string]*entry
-	all      []*entry
-	waiting  *schedule.Queue[*entry] // by when to look again
-	ready    *schedule.Queue[*entry] // due, by expiry
+	keys     *schedule.Schedule
+	odd      map[string]*exception
+	failing  int    // keys whose last rebuild failed
+	pass     uint64 // the last listing that began
+	seen     uint8  // counts them: goes with each key that was seen since
 	inFlight int
 	draining bool
 	lead     estimate
-	failing  int // keys whose last rebuild failed
 	breaker  breaker
 	account  account
 	force    force
@@ -59,36 +55,14 @@ type lane struct {
 	view atomic.Pointer[view]
 }
 
-// entry is what is known of a key. expiry and stale are times by the local
-// clock, taken from Redis' answers: hints that Redis is asked about again.
-type entry struct {
-	key      string
-	index    int // in all
-	queue    *schedule.Queue[*entry]
-	place    int // in queue
-	at       time.Time
-	expiry   time.Time // zero if the key is missing
-	missing  time.Time // since when; zero if it is there
-	loaded   time.Time // the last load; zero before the first
-	rests    time.Time // not loaded again before, whatever its TTL
-	failures int       // in a row
-	pass     uint64    // the last listing that saw it
-	busy     bool
-	forced   bool
-	ignored  bool
-}
-
 func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	l := &lane{
 		id: id, eng: eng, name: set.Name, set: set, srv: srv,
 		inbox: make(chan func(), 64), done: make(chan struct{}),
-		keys:    map[string]*entry{},
+		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{},
 		metrics: eng.metrics.lane(id, set.Name),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
-	place := func(e *entry, i int) { e.place = i }
-	l.waiting = schedule.New(func(a, b *entry) bool { return a.at.Before(b.at) }, place)
-	l.ready = schedule.New(func(a, b *entry) bool { return a.expiry.Before(b.expiry) }, place)
 	l.limiter = limiter(set.MaxPerSecond)
 	l.publish()
 	return l
@@ -142,6 +116,7 @@ func (l *lane) run() {
 		select {
 		case f := <-l.inbox:
 			f()
+			l.account.quiet = false
 		case <-timer.C:
 		}
 	}
@@ -156,20 +131,16 @@ func (l *lane) step(now time.Time) time.Duration {
 	if !l.srv.up() {
 		return wake
 	}
-	for l.ready.Len() < maxReady {
-		e, ok := l.waiting.Peek()
-		if !ok {
-			break
-		}
-		if wait := e.at.Sub(now); wait > 0 {
-			wake = min(wake, wait)
-			break
-		}
-		if l.eng.opts.Owns(e.key) {
-			l.enqueue(e, l.ready)
+	for id := l.keys.Come(now); id != 0; id = l.keys.Come(now) {
+		l.account.quiet = false
+		if l.eng.opts.Owns(l.keys.Name(id)) {
+			l.keys.MakeDue(id)
 		} else {
-			l.forget(e)
+			l.forget(id)
 		}
+	}
+	if next, some := l.keys.Next(now); some {
+		wake = min(wake, next.Sub(now))
 	}
 	return min(wake, l.dispatch(now))
 }
@@ -181,7 +152,7 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 	if l.breaker.over(l) > 0 {
 		room = 1
 	}
-	room = min(room-l.inFlight, l.ready.Len(), maxBatch)
+	room = min(room-l.inFlight, l.keys.Due(), maxBatch)
 	if room <= 0 {
 		return idle
 	}
@@ -190,13 +161,7 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 	}
 	var jobs []job
 	for len(jobs) < room && l.limiter.AllowN(now, 1) {
-		e := l.ready.Pop()
-		e.queue, e.busy = nil, true
-		j := job{entry: e, rests: e.failures == 0 && now.Before(e.rests)}
-		if e.forced {
-			j.token = l.force.token
-		}
-		jobs = append(jobs, j)
+		jobs = append(jobs, l.take(l.keys.Pop(), now))
 	}
 	if len(jobs) > 0 {
 		l.begin(jobs)
@@ -205,6 +170,17 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 		return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 	}
 	return idle
+}
+
+// take makes a job of a key.
+func (l *lane) take(id schedule.ID, now time.Time) job {
+	j := job{key: l.keys.Name(id)}
+	l.keys.Mark(id, busy)
+	if l.keys.Has(id, forced) {
+		j.token = l.force.token
+	}
+	j.rests = now.Before(l.rests(id)) && l.failures(j.key) == 0
+	return j
 }
 
 func (l *lane) begin(jobs []job) {
@@ -216,56 +192,6 @@ func (l *lane) begin(jobs []job) {
 		l.do(func() { l.finish(res, time.Now()) })
 	}}
 	go r.run(l.ctx, jobs)
-}
-
-// enqueue puts an entry into a queue, out of the one that it was in.
-func (l *lane) enqueue(e *entry, q *schedule.Queue[*entry]) {
-	if e.queue != nil {
-		e.queue.Remove(e.place)
-	}
-	e.queue = q
-	q.Push(e)
-}
-
-// lookAgain schedules an entry.
-func (l *lane) lookAgain(e *entry, at time.Time) {
-	e.at = at
-	l.enqueue(e, l.waiting)
-}
-
-// reschedule schedules an entry by what Redis said of its TTL.
-func (l *lane) reschedule(e *entry, ttl time.Duration, now time.Time) {
-	e.expiry, e.missing, e.ignored = now.Add(ttl), time.Time{}, false
-	at := now.Add(l.set.timing.untilDue(ttl, l.lead.upper(), rand.Float64()))
-	if at.Before(e.rests) {
-		at = e.rests
-	}
-	if e.forced {
-		at = now
-	}
-	l.lookAgain(e, at)
-}
-
-func (l *lane) track(key string) *entry {
-	e := &entry{key: key, index: len(l.all)}
-	l.keys[key] = e
-	l.all = append(l.all, e)
-	return e
-}
-
-func (l *lane) forget(e *entry) {
-	if e.queue != nil {
-		e.queue.Remove(e.place)
-		e.queue = nil
-	}
-	last := len(l.all) - 1
-	l.all[e.index] = l.all[last]
-	l.all[e.index].index = e.index
-	l.all[last] = nil
-	l.all = l.all[:last]
-	delete(l.keys, e.key)
-	l.failures(e, 0)
-	l.force.tried(e)
 }
 
 // update puts new settings into effect without losing what is known of the
@@ -282,13 +208,23 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	l.force.ask(token, l)
 	if retimed {
 		l.account.begun, l.account.settled = time.Now(), false
-		for _, e := range l.all {
-			e.rests = time.Time{} // was in proportion to the former lifetime
-			if !e.busy && e.missing.IsZero() && !e.ignored {
-				now := time.Now()
-				l.reschedule(e, e.expiry.Sub(now), now)
-			}
-		}
+		l.retime(time.Now())
 	}
 	l.publish()
+}
+
+// retime has another lifetime apply to all keys. What they rested for was in
+// proportion to the former one.
+func (l *lane) retime(now time.Time) {
+	for key, x := range l.odd {
+		if x.rests = (time.Time{}); x.failures == 0 {
+			l.unexcept(key)
+		}
+	}
+	for id := range l.keys.All() {
+		l.keys.Unmark(id, ours)
+		if l.keys.Marks(id)&(busy|missing|ignored) == 0 {
+			l.remind(id, l.keys.Expiry(id).Sub(now), now)
+		}
+	}
 }

@@ -26,13 +26,13 @@ const (
 	held      outcome = "held"      // somebody else is rebuilding the key
 	notDue    outcome = "not_due"   // rewritten since it was scheduled
 	gone      outcome = "gone"      // deleted or expired since it was scheduled
-	ignored   outcome = "ignored"   // no string, or without expiry
+	ignoring  outcome = "ignored"   // no string, or without expiry
 	aborted   outcome = "aborted"   // the work on the policy ended
 )
 
 // job is one key to rebuild.
 type job struct {
-	entry *entry
+	key   string
 	token string // of the refresh on demand that it serves, whatever its age
 	rests bool   // it was loaded so recently that only a loss makes it due
 }
@@ -44,7 +44,7 @@ type result struct {
 	ttl     time.Duration // of the key when it was acquired, or that a commit gave it
 	took    time.Duration // by the load; 0 if there was none
 	rest    time.Duration // for which the key need not be loaded again
-	failure *Failure      // of failed, lost, ignored, notFound and deleted
+	failure *Failure      // of failed, lost, ignoring, notFound and deleted
 	redis   bool          // the failure is not the loader's
 	after   time.Duration // the loader asked to be left alone for so long
 }
@@ -63,7 +63,7 @@ type rebuilder struct {
 func (r *rebuilder) run(ctx context.Context, jobs []job) {
 	keys := make([]string, len(jobs))
 	for i, j := range jobs {
-		keys[i] = j.entry.key
+		keys[i] = j.key
 	}
 	found, err := r.srv.guard.Acquire(ctx, keys, r.set.GuardTimeout)
 	if err != nil {
@@ -95,11 +95,11 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	case missing:
 		res.outcome = gone
 	case a.Type != "string":
-		res.outcome = ignored
-		res.failure = failure(WrongType, "key %q is a %s, not a string; it is left alone", j.entry.key, a.Type)
+		res.outcome = ignoring
+		res.failure = failure(WrongType, "key %q is a %s, not a string; it is left alone", j.key, a.Type)
 	case a.TTL == guard.NoExpiry:
-		res.outcome = ignored
-		res.failure = failure(NoExpiry, "key %q has no expiry; it is left alone until it has one", j.entry.key)
+		res.outcome = ignoring
+		res.failure = failure(NoExpiry, "key %q has no expiry; it is left alone until it has one", j.key)
 	case j.token == "" && (j.rests || !r.set.timing.due(a.TTL, r.lead)):
 		res.outcome = notDue
 	}
@@ -108,7 +108,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 
 func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) result {
 	began := time.Now()
-	value, err := r.set.loader.Load(a.Lease.Context(), res.entry.key)
+	value, err := r.set.loader.Load(a.Lease.Context(), res.key)
 	res.took, res.rest = time.Since(began), r.set.timing.interval()
 	if err == nil {
 		res = r.settle(ctx, res, committed, func() (guard.Outcome, error) { return a.Lease.Set(ctx, value, r.set.Expire) })
@@ -123,7 +123,7 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 	if !errors.As(err, &e) {
 		e = &loader.Error{Reason: loader.ConnectionFailed, Message: err.Error()}
 	}
-	res.failure = failure(string(e.Reason), "key %q: %s", res.entry.key, e.Message)
+	res.failure = failure(string(e.Reason), "key %q: %s", res.key, e.Message)
 	switch {
 	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing:
 		return r.settle(ctx, res, deleted, func() (guard.Outcome, error) { return a.Lease.Delete(ctx) })
@@ -133,11 +133,11 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 		res.outcome = aborted
 	case errors.Is(cause, guard.ErrLost):
 		res.outcome, res.redis = lost, true
-		res.failure = failure(GuardLost, "key %q: the guard was lost during the load", res.entry.key)
+		res.failure = failure(GuardLost, "key %q: the guard was lost during the load", res.key)
 	default:
 		res.outcome, res.after = failed, e.RetryAfter
 		if errors.Is(cause, context.DeadlineExceeded) {
-			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.entry.key, r.set.GuardTimeout)
+			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, r.set.GuardTimeout)
 		}
 	}
 	a.Lease.Release(ctx)
@@ -154,7 +154,7 @@ func (r *rebuilder) settle(ctx context.Context, res result, wanted outcome, writ
 		res.outcome = changed
 	case did == guard.Lost:
 		res.outcome, res.redis = lost, true
-		res.failure = failure(GuardLost, "key %q: the guard had ended before the value could be written", res.entry.key)
+		res.failure = failure(GuardLost, "key %q: the guard had ended before the value could be written", res.key)
 	default:
 		res.outcome = wanted
 		r.srv.served()
@@ -169,7 +169,7 @@ func (r *rebuilder) redisFailed(ctx context.Context, res result, err error) resu
 	}
 	r.srv.suspect(err)
 	res.outcome, res.redis = failed, true
-	res.failure = failure(RedisError, "key %q: %v", res.entry.key, err)
+	res.failure = failure(RedisError, "key %q: %v", res.key, err)
 	return res
 }
 

@@ -31,10 +31,10 @@ func TestWhatRedisSaysDecidesWhetherToLoad(t *testing.T) {
 		"it is gone, though asked for":            {false, job{token: "now"}, guard.Acquisition{Lease: lease, TTL: guard.Missing, Type: "none"}, gone},
 		"a kept key is gone":                      {true, job{}, guard.Acquisition{Lease: lease, TTL: guard.Missing, Type: "none"}, load},
 		"a kept key is gone that was just loaded": {true, job{rests: true}, guard.Acquisition{Lease: lease, TTL: guard.Missing, Type: "none"}, load},
-		"it is no string":                         {false, job{}, guard.Acquisition{Lease: lease, TTL: time.Second, Type: "hash"}, ignored},
-		"it is no string, though asked for":       {true, job{token: "now"}, guard.Acquisition{Lease: lease, TTL: time.Second, Type: "hash"}, ignored},
-		"it has no expiry":                        {false, job{}, guard.Acquisition{Lease: lease, TTL: guard.NoExpiry, Type: "string"}, ignored},
-		"it has no expiry, though asked for":      {true, job{token: "now"}, guard.Acquisition{Lease: lease, TTL: guard.NoExpiry, Type: "string"}, ignored},
+		"it is no string":                         {false, job{}, guard.Acquisition{Lease: lease, TTL: time.Second, Type: "hash"}, ignoring},
+		"it is no string, though asked for":       {true, job{token: "now"}, guard.Acquisition{Lease: lease, TTL: time.Second, Type: "hash"}, ignoring},
+		"it has no expiry":                        {false, job{}, guard.Acquisition{Lease: lease, TTL: guard.NoExpiry, Type: "string"}, ignoring},
+		"it has no expiry, though asked for":      {true, job{token: "now"}, guard.Acquisition{Lease: lease, TTL: guard.NoExpiry, Type: "string"}, ignoring},
 		"it expires now":                          {false, job{}, guard.Acquisition{Lease: lease, TTL: 0, Type: "string"}, load},
 		"it expired between two answers":          {false, job{}, guard.Acquisition{Lease: lease, TTL: time.Millisecond, Type: "none"}, gone},
 		"a kept one expired between them":         {true, job{}, guard.Acquisition{Lease: lease, TTL: time.Millisecond, Type: "none"}, load},
@@ -44,7 +44,7 @@ func TestWhatRedisSaysDecidesWhetherToLoad(t *testing.T) {
 			if c.kept {
 				set.Keys = []string{"product:1"}
 			}
-			c.job.entry = &entry{key: "product:1"}
+			c.job.key = "product:1"
 			r := &rebuilder{set: set}
 			if got := r.decide(c.job, c.a); got.outcome != c.want {
 				t.Errorf("%q, want %q", got.outcome, c.want)
@@ -58,7 +58,7 @@ func TestWhatRedisSaysDecidesWhetherToLoad(t *testing.T) {
 func TestWhoIsBlamed(t *testing.T) {
 	byLoader := result{outcome: failed, failure: failure("Timeout", "")}
 	byRedis := result{outcome: failed, failure: failure(RedisError, ""), redis: true}
-	noString := result{outcome: ignored, failure: failure(WrongType, "")}
+	noString := result{outcome: ignoring, failure: failure(WrongType, "")}
 	loaded := result{outcome: committed, ttl: time.Second}
 	for what, c := range map[string]struct {
 		ends []result
@@ -79,8 +79,8 @@ func TestWhoIsBlamed(t *testing.T) {
 			}
 			l := newLane(New(Options{}), catalog, set, &server{})
 			for i, r := range c.ends {
-				r.entry = l.track(names("product:", i+1)[i])
-				r.entry.busy = true
+				r.key = names("product:", i+1)[i]
+				l.keys.Mark(l.track(r.key), busy)
 				l.finish(r, time.Now())
 			}
 			if got := l.loadersState(); got != c.want {

@@ -68,6 +68,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 	s.cancel = cancel
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.list(ctx) })
+	s.loops.Go(func() { s.sample(ctx) })
 	return s, nil
 }
 
@@ -248,6 +249,7 @@ func (s *server) listOnce(ctx context.Context) error {
 	lanes := s.attached()
 	var index keyspace.Index[*lane]
 	for _, l := range lanes {
+		l.do(func() { l.listing(pass) })
 		set := l.view.Load().set
 		if !set.kept() {
 			index.Add(set.template, l)
@@ -270,6 +272,24 @@ func (s *server) listOnce(ctx context.Context) error {
 		l.do(func() { l.listed(pass, run, time.Now()) })
 	}
 	return nil
+}
+
+// sample has lanes compare some of their keys with Redis, again and again: all
+// lanes each time, or, where there are too many for that, some of them.
+func (s *server) sample(ctx context.Context) {
+	for ctx.Err() == nil {
+		await(ctx, nil, sampleInterval)
+		left := int64(maxSample)
+		for _, l := range s.attached() { // in a random order
+			if left <= 0 || !s.up() {
+				break
+			}
+			if v := l.view.Load(); v.Keys > 0 {
+				left -= min(v.Keys, sampleSize)
+				l.do(l.check)
+			}
+		}
+	}
 }
 
 // scan lists all keys once for all lanes, and hands each lane its own.

@@ -1,0 +1,231 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// model is a schedule as plain as can be: what each key should be.
+type model struct {
+	t    testing.TB
+	rnd  *rand.Rand
+	now  time.Time
+	s    *Schedule
+	keys map[string]*want
+}
+
+type want struct {
+	expiry time.Time
+	place  place
+	until  time.Time
+	marks  Marks
+	seen   uint8
+}
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func newModel(t testing.TB, seed uint64) *model {
+	return &model{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), now: start, s: New("k:", start), keys: map[string]*want{}}
+}
+
+// span is a duration of any length, from none to beyond the horizon, or back.
+func (m *model) span() time.Duration {
+	d := time.Duration(m.rnd.Int64N(1 << m.rnd.IntN(56)))
+	if m.rnd.IntN(8) == 0 {
+		return -d
+	}
+	return d
+}
+
+// name is one of few, so that they meet again, and of any length.
+func (m *model) name() string {
+	i := m.rnd.IntN(3000)
+	return fmt.Sprintf("k:%d%s", i, strings.Repeat("x", i%7*i%300))
+}
+
+// step does something at random to the schedule and to the model.
+func (m *model) step() {
+	name := m.name()
+	id, w := m.s.Find(name), m.keys[name]
+	if (id != 0) != (w != nil) {
+		m.t.Fatalf("%q is number %d, and should be there: %v", name, id, w != nil)
+	}
+	if w == nil {
+		m.s.Add(name)
+		m.keys[name] = &want{expiry: m.s.epoch}
+		return
+	}
+	switch m.rnd.IntN(8) {
+	case 0:
+		m.s.Remove(id)
+		delete(m.keys, name)
+	case 1, 2:
+		w.until, w.place = m.now.Add(m.span()), waiting
+		if m.s.Wait(id, w.until); w.until.Before(m.now) {
+			w.until = m.now // it comes at once
+		}
+	case 3:
+		w.place = due
+		m.s.MakeDue(id)
+	case 4:
+		w.place = resting
+		m.s.Rest(id)
+		w.expiry = m.now.Add(m.span()).Truncate(time.Millisecond)
+		m.s.SetExpiry(id, w.expiry)
+	case 5:
+		w.marks, w.seen = Marks(m.rnd.IntN(256)), uint8(m.rnd.IntN(256))
+		m.s.Unmark(id, 255)
+		m.s.Mark(id, w.marks)
+		m.s.See(id, w.seen)
+	case 6:
+		m.pop()
+	case 7:
+		m.now = m.now.Add(m.span().Abs())
+		m.come()
+	}
+}
+
+// come lets all come whose time has come.
+func (m *model) come() {
+	var before time.Time
+	for {
+		next, some := m.s.Next(m.now)
+		id := m.s.Come(m.now)
+		if id == 0 {
+			if some && !next.After(m.now) {
+				m.t.Fatalf("it is %s, and nothing came, though the next was said to come at %s", m.now, next)
+			}
+			break
+		}
+		name := m.s.Name(id)
+		w := m.keys[name]
+		if w == nil || w.place != waiting {
+			m.t.Fatalf("%q came, which did not wait", name)
+		}
+		if !some || next.After(m.now) {
+			m.t.Fatalf("%q came at %s; the next was said to come at %s", name, m.now, next)
+		}
+		if w.until.After(m.now) && w.until.Sub(start) < horizon*Tick {
+			m.t.Fatalf("%q came at %s, it was to wait until %s", name, m.now, w.until)
+		}
+		if w.until.Before(before.Add(-Tick)) && before.Sub(start) < horizon*Tick {
+			m.t.Fatalf("%q came, of %s, after one of %s", name, w.until, before)
+		}
+		before, w.place = w.until, resting
+	}
+	for name, w := range m.keys {
+		if w.place == waiting && w.until.Before(m.now.Add(-Tick)) {
+			m.t.Fatalf("%q did not come; it is %s, and it waits until %s", name, m.now, w.until)
+		}
+	}
+}
+
+// pop takes out the key that expires first.
+func (m *model) pop() {
+	id := m.s.Pop()
+	if id == 0 {
+		for name, w := range m.keys {
+			if w.place == due {
+				m.t.Fatalf("nothing is due, but %q is", name)
+			}
+		}
+		return
+	}
+	popped := m.keys[m.s.Name(id)]
+	if popped == nil || popped.place != due {
+		m.t.Fatalf("%q was popped, which was not due", m.s.Name(id))
+	}
+	popped.place = resting
+	for name, w := range m.keys {
+		if w.place == due && m.clamp(w.expiry).Before(m.clamp(popped.expiry)) {
+			m.t.Fatalf("%q was popped, but %q expires before it: %s, %s", m.s.Name(id), name, popped.expiry, w.expiry)
+		}
+	}
+}
+
+// clamp is an expiry as far as a schedule can tell it.
+func (m *model) clamp(t time.Time) time.Time {
+	if t.Before(m.s.epoch) {
+		return m.s.epoch
+	}
+	if end := m.s.epoch.Add(maxExpiry * time.Millisecond); t.After(end) {
+		return end
+	}
+	return t
+}
+
+// check compares all there is.
+func (m *model) check() {
+	if m.s.Len() != len(m.keys) {
+		m.t.Fatalf("%d keys, want %d", m.s.Len(), len(m.keys))
+	}
+	names := map[string]bool{}
+	dues := 0
+	for id := range m.s.All() {
+		name := m.s.Name(id)
+		w := m.keys[name]
+		if w == nil {
+			m.t.Fatalf("%q is there", name)
+		}
+		names[name] = true
+		if got := m.s.Find(name); got != id {
+			m.t.Fatalf("%q is found as number %d, it is %d", name, got, id)
+		}
+		r := m.s.rec(id)
+		if r.place != w.place || r.marks != w.marks || r.seen != w.seen {
+			m.t.Fatalf("%q is %+v, want %+v", name, r, w)
+		}
+		if got, want := m.s.Expiry(id), m.clamp(w.expiry); !got.Equal(want) {
+			m.t.Fatalf("%q expires at %s, want %s", name, got, want)
+		}
+		if r.place == due {
+			dues++
+		}
+	}
+	if len(names) != len(m.keys) || dues != m.s.Due() {
+		m.t.Fatalf("%d different keys, want %d; %d due, it says %d", len(names), len(m.keys), dues, m.s.Due())
+	}
+}
+
+// Whatever is done to a schedule, it holds exactly the keys that it should, says
+// of each what it was told, and lets none come early, late or out of order.
+func TestAScheduleIsWhatItsModelIs(t *testing.T) {
+	for seed := range uint64(60) {
+		m := newModel(t, seed)
+		for range 4000 {
+			m.step()
+		}
+		m.check()
+		for _, name := range slices.Sorted(maps.Keys(m.keys)) { // and back to nothing
+			if m.s.Remove(m.s.Find(name)); m.rnd.IntN(100) == 0 {
+				delete(m.keys, name)
+				m.check()
+			}
+			delete(m.keys, name)
+		}
+		m.check()
+		if len(m.s.pages) != 1 || len(m.s.index.buckets) > 2 || m.s.wheel.n != 0 || m.s.root != 0 {
+			t.Fatalf("an empty schedule holds on to %d pages and %d buckets; %d wait, the first due is %d",
+				len(m.s.pages), len(m.s.index.buckets), m.s.wheel.n, m.s.root)
+		}
+	}
+}
+
+func FuzzSchedule(f *testing.F) {
+	f.Add(uint64(1), uint16(100))
+	f.Fuzz(func(t *testing.T, seed uint64, steps uint16) {
+		m := newModel(t, seed)
+		for range steps {
+			m.step()
+		}
+		m.check()
+	})
+}

@@ -1,0 +1,96 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package schedule
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// page is a run of records with the memory that their names lie in. A name is
+// written once, behind the others; one that is not needed any more leaves a
+// hole. When the memory is full, or more than half of it is holes, the page's
+// names are written anew, so that no work on names ever exceeds one page.
+type page struct {
+	records []record
+	names   []byte // each after its length
+	holes   int    // bytes
+}
+
+// newPage expects of its names what the last page needed, but for the first
+// page: a keyspace may have ten keys.
+func (s *Schedule) newPage() page {
+	if len(s.pages) == 0 {
+		return page{}
+	}
+	full := &s.pages[len(s.pages)-1]
+	full.rewrite(0)
+	return page{records: make([]record, 0, pageSize), names: make([]byte, 0, len(full.names))}
+}
+
+// Name is the name of a key.
+func (s *Schedule) Name(id ID) string { return s.prefix + s.name(id) }
+
+// name is a key's name without the prefix.
+func (s *Schedule) name(id ID) string { return string(s.nameBytes(id)) }
+
+// nameBytes is a name where it lies: good until the next change.
+func (s *Schedule) nameBytes(id ID) []byte {
+	p := &s.pages[id>>pageBits]
+	length, width := binary.Uvarint(p.names[p.records[id&pageMask].name:])
+	begin := int(p.records[id&pageMask].name) + width
+	return p.names[begin : begin+int(length)]
+}
+
+func (s *Schedule) setName(id ID, name string) {
+	p := &s.pages[id>>pageBits]
+	need := binary.MaxVarintLen32 + len(name)
+	p.records[id&pageMask].name = hole
+	if cap(p.names)-len(p.names) < need && p.holes > 0 {
+		p.rewrite(need)
+	}
+	p.records[id&pageMask].name = uint32(len(p.names))
+	p.names = binary.AppendUvarint(p.names, uint64(len(name)))
+	p.names = append(p.names, name...)
+}
+
+// hole is where the name of a record lies that has none.
+const hole = ^uint32(0)
+
+// dropName leaves a hole in place of a key's name.
+func (s *Schedule) dropName(id ID) {
+	p := &s.pages[id>>pageBits]
+	p.holes += size(s.nameBytes(id))
+	p.records[id&pageMask].name = hole
+	if p.holes > len(p.names)/2 {
+		p.rewrite(0)
+	}
+}
+
+// rewrite gives a page's names new memory, without holes, and with some room.
+func (p *page) rewrite(room int) {
+	if p.holes == 0 && cap(p.names) == len(p.names)+room {
+		return
+	}
+	names := slices.Grow([]byte(nil), len(p.names)-p.holes+room)
+	for i := range p.records {
+		r := &p.records[i]
+		if r.name == hole {
+			continue
+		}
+		length, width := binary.Uvarint(p.names[r.name:])
+		whole := p.names[r.name : int(r.name)+width+int(length)]
+		r.name = uint32(len(names))
+		names = append(names, whole...)
+	}
+	p.names, p.holes = names, 0
+}
+
+func size(name []byte) int {
+	n := 1 + len(name)
+	for rest := len(name); rest >= 0x80; rest >>= 7 {
+		n++
+	}
+	return n
+}
