@@ -79,65 +79,68 @@ type Acquisition struct {
 
 // Acquire tries to take the guard of each key, and reads what the key is after
 // that, all in one pipeline. The leases live until they are settled, for at
-// most hold, or until ctx ends. With an error no lock is held, unless Redis
+// most holdFor, or until ctx ends. With an error no lock is held, unless Redis
 // cannot be reached to release it: then it ends with its lease.
-func (g *Guard) Acquire(ctx context.Context, keys []string, hold time.Duration) ([]Acquisition, error) {
-	type replies struct {
-		lease        *Lease
-		set          *redis.BoolCmd
-		version, ttl *redis.Cmd
-		kind         *redis.StatusCmd
-	}
-	lease := min(g.lease, hold)
-	if lease < time.Millisecond { // Redis would hold it for ever
-		return nil, fmt.Errorf("acquire guards: a lease of %s held for %s is shorter than a millisecond", g.lease, hold)
+func (g *Guard) Acquire(ctx context.Context, keys []string, holdFor time.Duration) ([]Acquisition, error) {
+	length := min(g.lease, holdFor)
+	if length < time.Millisecond { // Redis would hold it for ever
+		return nil, fmt.Errorf("acquire guards: a lease of %s held for %s is shorter than a millisecond", g.lease, holdFor)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("acquire guards: %w", err)
 	}
 	began := time.Now()
+	h := &hold{guard: g, length: length, until: began.Add(length)}
+	leases := make([]*Lease, len(keys))
 	asked := make([]replies, len(keys))
 	_, err := g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, key := range keys {
-			l := &Lease{guard: g, key: key, name: Name(key), token: rand.Text(), length: lease, until: began.Add(lease)}
-			asked[i] = replies{l, p.SetNX(ctx, l.name, l.token, lease), p.Do(ctx, "PEXPIRETIME", key), p.Do(ctx, "PTTL", key), p.Type(ctx, key)}
+			leases[i] = &Lease{hold: h, key: key, name: Name(key), token: rand.Text(), place: -1}
+			asked[i] = ask(ctx, p, leases[i])
 		}
 		return nil
 	})
 	if err != nil {
 		// Of a lost connection go-redis does not say which commands were answered.
-		leases := make([]*Lease, len(asked))
-		for i, a := range asked {
-			leases[i] = a.lease
-		}
 		g.release(ctx, leases)
 		return nil, fmt.Errorf("acquire guards: %w", err)
 	}
 	found := make([]Acquisition, len(keys))
+	held := leases[:0]
 	for i, a := range asked {
-		version, _ := a.version.Int64()
-		ttl, _ := a.ttl.Int64()
-		found[i] = Acquisition{TTL: TTL(ttl), Version: version, Type: a.kind.Val()}
-		if a.set.Val() {
-			a.lease.version = version
-			a.lease.begin(ctx, began.Add(hold))
-			found[i].Lease = a.lease
+		found[i] = Acquisition{TTL: TTL(a.ttl.Val()), Version: a.version.Val(), Type: a.kind.Val()}
+		if l := leases[i]; a.set.Val() {
+			l.version = found[i].Version
+			found[i].Lease = l
+			held = append(held, l)
 		}
+	}
+	if len(held) > 0 {
+		h.begin(ctx, held, began.Add(holdFor))
 	}
 	return found, nil
 }
 
-// release lets go of those guards that are held, all in one pipeline. It runs
-// even if ctx has ended.
-func (g *Guard) release(ctx context.Context, leases []*Lease) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	_, _ = g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, l := range leases {
-			releaseScript.Eval(ctx, p, []string{l.name}, l.token)
-		}
-		return nil
-	})
+// replies are those to the commands of one acquisition. PEXPIRETIME and PTTL are
+// asked for as they are: the client's own methods make Durations of them.
+type replies struct {
+	set          *redis.BoolCmd
+	version, ttl *redis.IntCmd
+	kind         *redis.StatusCmd
+}
+
+func ask(ctx context.Context, p redis.Pipeliner, l *Lease) replies {
+	var key any = l.key // once for three commands
+	r := replies{
+		set:     p.SetNX(ctx, l.name, l.token, l.hold.length),
+		version: redis.NewIntCmd(ctx, "PEXPIRETIME", key),
+		ttl:     redis.NewIntCmd(ctx, "PTTL", key),
+		kind:    redis.NewStatusCmd(ctx, "TYPE", key),
+	}
+	for _, c := range []redis.Cmder{r.version, r.ttl, r.kind} {
+		_ = p.Process(ctx, c)
+	}
+	return r
 }
 
 // TTL is a reply of PTTL, in milliseconds, as a Duration, or NoExpiry, or Missing.

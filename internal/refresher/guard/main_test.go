@@ -6,6 +6,7 @@ package guard
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +87,13 @@ func wantEnd(t testing.TB, l *Lease, cause error, within time.Duration) {
 		if got := context.Cause(l.Context()); !errors.Is(got, cause) {
 			t.Errorf("the lease's context ended with %v, want %v", got, cause)
 		}
-	case <-time.After(within):
+	case <-time.After(within + time.Millisecond):
 		t.Fatalf("the lease's context had not ended after %s", within)
 	}
+}
+
+// isOOM says that Redis refused something for want of memory.
+func isOOM(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && strings.HasPrefix(reply.Error(), "OOM ")
 }

@@ -171,13 +171,13 @@ func TestRedisAtItsMaxmemory(t *testing.T) {
 	do(t, rdb, "SET k old EX 60")
 	l := one(t, g, "k", long).Lease
 	full(true)
-	if _, err := l.Set(t.Context(), value, time.Minute); !redis.IsOOMError(err) {
+	if _, err := l.Set(t.Context(), value, time.Minute); !isOOM(err) {
 		t.Errorf("a write over maxmemory ended with %v", err)
 	}
 	wantNoKey(t, rdb, guardOfK)
 	wantValue(t, rdb, "k", "old")
 
-	if _, err := g.Acquire(t.Context(), []string{"k", "other"}, long); !redis.IsOOMError(err) {
+	if _, err := g.Acquire(t.Context(), []string{"k", "other"}, long); !isOOM(err) {
 		t.Errorf("guards over maxmemory: %v", err)
 	}
 	wantNoKey(t, rdb, guardOfK)
