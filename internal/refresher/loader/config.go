@@ -30,8 +30,11 @@ type HTTP struct {
 	Timeout time.Duration
 	// Headers are sent with each call. Their values may be secret.
 	Headers []Header
-	// MaxBodyBytes bounds a value, after decompression. Default
-	// DefaultMaxBodyBytes.
+	// BatchSize, if it is not 0, has one call ask for up to so many keys, by POST
+	// (docs/loader.md). The URL has no placeholder then.
+	BatchSize int
+	// MaxBodyBytes bounds an answer's body, after decompression: that is a value,
+	// or all values of a batch. Default DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// MaxConns bounds the connections to the loader's host, and so, unless it
 	// speaks HTTP/2, the calls at the same time. Default DefaultMaxConns.
@@ -76,8 +79,8 @@ func (c HTTP) withDefaults() HTTP {
 // what an answer means.
 var forbidden = map[string]string{
 	"Connection":        "connections are managed by Keepfresh",
-	"Content-Length":    "a load has no body",
-	"Expect":            "a load has no body",
+	"Content-Length":    "Keepfresh says itself what a request holds",
+	"Expect":            "Keepfresh says itself what a request holds",
 	"If-Match":          "a load must be answered with the value",
 	"If-Modified-Since": "a load must be answered with the value",
 	"If-None-Match":     "a load must be answered with the value",
@@ -86,8 +89,8 @@ var forbidden = map[string]string{
 	"Proxy-Connection":  "connections are managed by Keepfresh",
 	"Range":             "a load must be answered with the whole value",
 	"Te":                "connections are managed by Keepfresh",
-	"Trailer":           "a load has no body",
-	"Transfer-Encoding": "a load has no body",
+	"Trailer":           "Keepfresh says itself what a request holds",
+	"Transfer-Encoding": "Keepfresh says itself what a request holds",
 	"Upgrade":           "connections are managed by Keepfresh",
 }
 

@@ -5,6 +5,7 @@ package loader
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -29,10 +30,16 @@ const (
 	UnexpectedStatus Reason = "UnexpectedStatus"
 	// BodyTooLarge: the body is larger than MaxBodyBytes.
 	BodyTooLarge Reason = "BodyTooLarge"
-	// BodyBroken: the body ended early, or cannot be decoded.
+	// BodyBroken: the body ended early, or cannot be decoded; or what the answer
+	// to a batch says of the key makes no sense.
 	BodyBroken Reason = "BodyBroken"
-	// NotFound: the answer is 404 or 410. The loader works; there is no value.
+	// NotFound: the answer is 404 or 410, or lists the key of a batch under
+	// notFound. The loader works; there is no value.
 	NotFound Reason = "NotFound"
+	// KeyFailed: the answer lists the key of a batch under failed.
+	KeyFailed Reason = "KeyFailed"
+	// NotAnswered: the answer does not mention the key of a batch.
+	NotAnswered Reason = "NotAnswered"
 	// InvalidKey: the key cannot be written into the URL safely, so that nothing
 	// was sent. Another attempt ends the same way.
 	InvalidKey Reason = "InvalidKey"
@@ -64,6 +71,23 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // MaxRetryAfter bounds how long a loader may ask to be left alone.
 const MaxRetryAfter = time.Hour
+
+// MayBeOneKey says of a call for many keys that it may have failed because of a
+// single one, so that the others may be loaded without it. Of a loader that
+// cannot be reached, is overloaded, or asks for credentials it says no.
+func (e *Error) MayBeOneKey() bool {
+	switch e.Reason {
+	case Timeout, BodyTooLarge, BodyBroken:
+		return true
+	case UnexpectedStatus:
+		switch e.Status {
+		case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
+			http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		}
+	}
+	return false
+}
 
 func failf(reason Reason, format string, args ...any) *Error {
 	return &Error{Reason: reason, Message: fmt.Sprintf(format, args...)}

@@ -25,16 +25,17 @@ const maxURLBytes = 64 << 10
 // key's value. Here every byte of the key arrives as that byte.
 type expander struct {
 	keys  *keyspace.Template
-	parts []part
+	parts []placeholder
 	tail  string // the literal behind the last part
 	// scheme and host are what every expansion must keep.
 	scheme, host string
 }
 
-// part is a literal and the variable behind it.
-type part struct {
+// placeholder is a literal and the variable behind it.
+type placeholder struct {
 	literal string
-	param   int // position among the key's parameters, or wholeKey
+	name    string // as written, for errors
+	param   int    // position among the key's parameters, or wholeKey
 	raw     bool
 }
 
@@ -63,7 +64,7 @@ func newExpander(keys *keyspace.Template, template string) (*expander, error) {
 		if err != nil {
 			return nil, err
 		}
-		x.parts = append(x.parts, part{literal: literal, param: param, raw: raw})
+		x.parts = append(x.parts, placeholder{literal: literal, name: "{" + name + "}", param: param, raw: raw})
 		rest = after
 	}
 }
@@ -127,6 +128,19 @@ func readVariable(keys *keyspace.Template, expression string) (param int, raw bo
 	}
 	return 0, false, fmt.Errorf("uses {%s}, which the key template %q does not have; use one of its placeholders, or {key} for the whole key",
 		expression, keys)
+}
+
+// fixed returns the URL of a template without placeholders.
+func (x *expander) fixed() (*url.URL, error) {
+	if len(x.parts) > 0 {
+		return nil, fmt.Errorf("must not have placeholders together with batch, as one call is for many keys, which are in its body; take %s out",
+			x.parts[0].name)
+	}
+	u, err := url.Parse(x.tail)
+	if err != nil {
+		return nil, fmt.Errorf("is not valid: write it like http://catalog.shop.svc/products:batch")
+	}
+	return u, nil
 }
 
 // expand returns the URL of a key.

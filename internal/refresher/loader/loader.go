@@ -5,7 +5,8 @@
 //
 // A load is one GET of a URL that the key makes. 200 is a value, even with an
 // empty body; 404 and 410 say that there is none; everything else is a failure
-// with a Reason.
+// with a Reason. A loader with batches is asked for many keys by one POST instead.
+// docs/loader.md has the contract of both.
 //
 // # What it promises
 //
@@ -34,10 +35,12 @@ import (
 
 // Loader loads the values of one keyspace. It is safe for concurrent use.
 type Loader struct {
-	urls    *expander
-	timeout time.Duration
-	maxBody int64
-	send    sender
+	urls      *expander
+	batchURL  *url.URL // where a batch is asked for
+	batchSize int      // 0 without batches
+	timeout   time.Duration
+	maxBody   int64
+	send      sender
 	// acceptsEncoded says that the headers ask for an encoding themselves, so that
 	// a value is stored encoded, as it comes.
 	acceptsEncoded bool
@@ -52,7 +55,13 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loader URL %w", err)
 	}
-	header, host, err := makeHeader(cfg.Headers)
+	var batchURL *url.URL
+	if cfg.BatchSize > 0 {
+		if batchURL, err = urls.fixed(); err != nil {
+			return nil, fmt.Errorf("loader URL %w", err)
+		}
+	}
+	header, host, err := makeHeader(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("loader %w", err)
 	}
@@ -63,6 +72,8 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	accepts := header.Get("Accept-Encoding")
 	l := &Loader{
 		urls:           urls,
+		batchURL:       batchURL,
+		batchSize:      cfg.BatchSize,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
 		acceptsEncoded: accepts != "" && accepts != "identity",
@@ -73,9 +84,9 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 
 // makeHeader returns what every request carries, and the Host header apart, as
 // net/http wants it.
-func makeHeader(headers []Header) (header http.Header, host string, err error) {
-	header = make(http.Header, len(headers)+1)
-	for _, h := range headers {
+func makeHeader(cfg HTTP) (header http.Header, host string, err error) {
+	header = make(http.Header, len(cfg.Headers)+4)
+	for _, h := range cfg.Headers {
 		name := http.CanonicalHeaderKey(h.Name)
 		if err := h.check(name); err != nil {
 			return nil, "", err
@@ -86,8 +97,18 @@ func makeHeader(headers []Header) (header http.Header, host string, err error) {
 			header.Add(name, h.Value)
 		}
 	}
-	if _, given := header["User-Agent"]; !given {
-		header.Set("User-Agent", "keepfresh")
+	own := map[string][]string{"User-Agent": {"keepfresh"}}
+	if cfg.BatchSize > 0 {
+		own["Content-Type"] = []string{"application/json"}
+		own["Accept"] = []string{"application/json"}
+		// A batch is read only: net/http may send it again on a new connection if
+		// the old one turns out to have ended. Empty, this header is not sent.
+		own["Idempotency-Key"] = []string{}
+	}
+	for name, value := range own {
+		if _, given := header[name]; !given {
+			header[name] = value
+		}
 	}
 	return header, host, nil
 }
@@ -105,13 +126,32 @@ func (l *Loader) Close() { l.close() }
 // Load returns the value of a key. The slice is the caller's. Every error is an
 // *Error.
 func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
+	result := l.load(ctx, key)
+	if result.Err != nil {
+		return nil, result.Err
+	}
+	return result.Value, nil
+}
+
+func (l *Loader) load(ctx context.Context, key string) Result {
+	if l.batchSize > 0 {
+		return l.LoadMany(ctx, []string{key}, nil)[0]
+	}
 	u, invalid := l.urls.expand(key)
 	if invalid != nil {
-		return nil, invalid
+		return Result{Err: invalid}
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel() // after the body was closed, so that it cannot cut short a connection worth keeping
-	response, err := l.send(ctx, u, nil)
+	defer cancel()
+	value, failure := l.exchange(ctx, cancel, u, nil)
+	return Result{value, failure}
+}
+
+// exchange sends a request and returns the body of the answer. cancel ends ctx; it
+// is called by then if the connection is to be given up, and must be called
+// after, so that it cannot cut short a connection worth keeping.
+func (l *Loader) exchange(ctx context.Context, cancel func(), u *url.URL, question []byte) ([]byte, *Error) {
+	response, err := l.send(ctx, u, question)
 	if err != nil {
 		return nil, l.notAnswered(ctx, err)
 	}

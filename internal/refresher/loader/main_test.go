@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(serverProcess) != "" {
 		runServer()
 	}
+	log.SetOutput(io.Discard) // net/http tells of hostile servers
 	goleak.VerifyTestMain(m)
 }
 
@@ -59,13 +60,18 @@ const (
 func newLoader(t testing.TB, base string, cfg HTTP, opts ...Option) *Loader {
 	t.Helper()
 	cfg.URL = base + "/{id}"
+	return makeLoader(t, "p:{id}", cfg, opts...)
+}
+
+func makeLoader(t testing.TB, keys string, cfg HTTP, opts ...Option) *Loader {
+	t.Helper()
 	if cfg.Timeout == 0 {
 		cfg.Timeout = patience
 	}
 	if os.Getenv(byNetHTTP) != "" {
 		opts = append(opts, viaNetHTTP)
 	}
-	l, err := NewHTTP(keyspace.MustParse("p:{id}"), cfg, opts...)
+	l, err := NewHTTP(keyspace.MustParse(keys), cfg, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
