@@ -43,14 +43,15 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		if pass == 0 || pass == l.pass {
 			l.keys.See(id, l.seen)
 		}
-		if !l.keys.Has(id, busy) && f.At.After(l.loaded(id)) { // else it speaks of the value before
-			l.takeIn(id, f)
-		}
+		l.takeIn(id, f)
 	}
 }
 
 // takeIn compares what Redis said of a key with what is known of it.
 func (l *lane) takeIn(id schedule.ID, f discover.Found) {
+	if l.keys.Has(id, busy) || !f.At.After(l.loaded(id)) {
+		return // it speaks of the value before
+	}
 	queued := !l.keys.Resting(id)
 	switch {
 	case f.TTL == discover.Missing:
@@ -94,7 +95,6 @@ func (l *lane) finish(r result, now time.Time) {
 		l.force.tried(l, id)
 	}
 	l.next(id, r, now)
-	l.report(now)
 }
 
 // tried says whether a forced rebuild has done what was asked for. What the

@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	// maxBatch is how many guards are acquired in one pipeline.
-	maxBatch = 128
-	idle     = time.Hour
+	// maxAcquire is how many guards are acquired in one pipeline, unless a call
+	// to the loader takes more.
+	maxAcquire = 128
+	// quick is a load that takes not much longer than what Redis has to do for it.
+	quick = 20 * time.Millisecond
+	idle  = time.Hour
 )
 
 // lane keeps one keyspace of one policy fresh. All of its state belongs to one
@@ -34,6 +37,7 @@ type lane struct {
 	cancel context.CancelFunc
 	inbox  chan func()
 	done   chan struct{}
+	slots  slots // for loads
 
 	// The rest belongs to run.
 	set      *settings
@@ -64,6 +68,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
+	l.slots.resize(set.MaxConcurrent)
 	l.publish()
 	return l
 }
@@ -148,28 +153,40 @@ func (l *lane) step(now time.Time) time.Duration {
 // dispatch begins the rebuilds for which there is room, and says when there may
 // be more; where only the end of a running one makes room, that will tell.
 func (l *lane) dispatch(now time.Time) time.Duration {
-	room := l.set.MaxConcurrent
+	for {
+		room := min(l.room()-l.inFlight, l.keys.Due())
+		if room <= 0 {
+			return idle
+		}
+		if wait := l.breaker.until.Sub(now); wait > 0 {
+			return wait
+		}
+		size := l.set.loader.BatchSize()
+		room = min(room, max(size, maxAcquire/size*size))
+		var jobs []job
+		for len(jobs) < room && (len(jobs)%size > 0 || l.limiter.AllowN(now, 1)) {
+			jobs = append(jobs, l.take(l.keys.Pop(), now))
+		}
+		if len(jobs) > 0 {
+			l.begin(jobs)
+		}
+		if len(jobs) < room {
+			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
+		}
+	}
+}
+
+// room is how many keys may be under way. Where loads are quick, others are
+// acquired and settled meanwhile; else guards would be held for keys that wait.
+func (l *lane) room() int {
 	if l.breaker.over(l) > 0 {
-		room = 1
+		return 1
 	}
-	room = min(room-l.inFlight, l.keys.Due(), maxBatch)
-	if room <= 0 {
-		return idle
+	room := l.set.MaxConcurrent * l.set.loader.BatchSize()
+	if l.lead.mean > 0 && l.lead.mean < quick {
+		return 2 * room
 	}
-	if wait := l.breaker.until.Sub(now); wait > 0 {
-		return wait
-	}
-	var jobs []job
-	for len(jobs) < room && l.limiter.AllowN(now, 1) {
-		jobs = append(jobs, l.take(l.keys.Pop(), now))
-	}
-	if len(jobs) > 0 {
-		l.begin(jobs)
-	}
-	if len(jobs) < room {
-		return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
-	}
-	return idle
+	return room
 }
 
 // take makes a job of a key.
@@ -185,13 +202,20 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 
 func (l *lane) begin(jobs []job) {
 	l.inFlight += len(jobs)
-	srv := l.srv
-	srv.users.Add(len(jobs))
-	r := &rebuilder{set: l.set, srv: srv, lead: l.lead.upper(), done: func(res result) {
-		srv.users.Done()
-		l.do(func() { l.finish(res, time.Now()) })
-	}}
-	go r.run(l.ctx, jobs)
+	l.srv.users.Add(len(jobs))
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter}
+	go r.run(jobs)
+}
+
+// ended has the lane take in what became of rebuilds.
+func (l *lane) ended(results []result) {
+	l.do(func() {
+		now := time.Now()
+		for _, r := range results {
+			l.finish(r, now)
+		}
+		l.report(now)
+	})
 }
 
 // update puts new settings into effect without losing what is known of the
@@ -201,6 +225,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	if set != l.set {
 		l.set.loader.Close()
 		l.limiter = limiter(set.MaxPerSecond)
+		l.slots.resize(set.MaxConcurrent)
 		l.set = set
 		l.breaker = breaker{}
 	}

@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
@@ -49,38 +52,69 @@ type result struct {
 	after   time.Duration // the loader asked to be left alone for so long
 }
 
-// rebuilder carries a batch of jobs from acquire to commit. It runs outside the
-// lane's loop, and touches none of its state.
+// rebuilder carries jobs from acquire to settlement. It runs outside the lane's
+// loop, and touches none of its state.
+//
+//	acquire ──► decide ──due──► slot ──► load ──► settle ──► the lane is told
+//	  all in one pipeline  └─────── else ──────────┘ with what else ends then
 type rebuilder struct {
-	set  *settings
-	srv  *server
-	lead time.Duration
-	done func(result)
+	lane    *lane // to be told
+	ctx     context.Context
+	set     *settings
+	srv     *server
+	lead    time.Duration
+	limiter *rate.Limiter
 }
 
-// run acquires all guards in one pipeline and loads at once what is due; done
-// is called exactly once for each job.
-func (r *rebuilder) run(ctx context.Context, jobs []job) {
+// acquired is a job whose guard is held.
+type acquired struct {
+	result
+	guard.Acquisition
+}
+
+// run acquires all guards in one pipeline and has what is due loaded. The lane
+// is told of the end of each job exactly once.
+func (r *rebuilder) run(jobs []job) {
 	keys := make([]string, len(jobs))
 	for i, j := range jobs {
 		keys[i] = j.key
 	}
-	found, err := r.srv.guard.Acquire(ctx, keys, r.set.GuardTimeout)
+	found, err := r.srv.guard.Acquire(r.ctx, keys, r.set.GuardTimeout)
 	if err != nil {
-		for _, j := range jobs {
-			r.done(r.redisFailed(ctx, result{job: j}, err))
+		failed := make([]result, len(jobs))
+		for i, j := range jobs {
+			failed[i] = r.redisFailed(result{job: j}, err)
 		}
+		r.ended(failed)
 		return
 	}
+	var (
+		not  []result
+		free []settlement
+		due  []acquired
+	)
 	for i, a := range found {
-		if res := r.decide(jobs[i], a); res.outcome == "" {
-			go func() { r.done(r.load(ctx, res, a)) }()
-		} else {
-			if a.Lease != nil {
-				a.Lease.Release(ctx)
-			}
-			r.done(res)
+		switch res := r.decide(jobs[i], a); {
+		case res.outcome == "":
+			due = append(due, acquired{res, a})
+		case a.Lease == nil:
+			not = append(not, res)
+		default:
+			free = append(free, r.release(res, a))
 		}
+	}
+	r.ended(not)
+	r.srv.settler.add(free...)
+	queued := time.Now()
+	for some := range slices.Chunk(due, r.set.loader.BatchSize()) {
+		r.lane.slots.run(func() { r.load(some, queued) })
+	}
+}
+
+func (r *rebuilder) ended(results []result) {
+	if len(results) > 0 {
+		r.srv.users.Add(-len(results))
+		r.lane.ended(results)
 	}
 }
 
@@ -106,18 +140,56 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	return res
 }
 
-func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) result {
-	began := time.Now()
-	value, err := r.set.loader.Load(a.Lease.Context(), res.key)
-	res.took, res.rest = time.Since(began), r.set.timing.interval()
-	if err == nil {
-		res = r.settle(ctx, res, committed, func() (guard.Outcome, error) { return a.Lease.Set(ctx, value, r.set.Expire) })
-		if res.outcome == committed {
-			res.ttl = r.set.Expire // the lane's may be another by now
-		}
-		return res
-	}
+// patience is the share of the guard timeout for which a key may wait for a
+// slot with its guard held: the rest is for its load.
+const patience = 4
 
+// load loads keys, and has what came of that settled.
+func (r *rebuilder) load(some []acquired, queued time.Time) {
+	ends := make([]settlement, len(some))
+	switch began := time.Now(); {
+	case began.Sub(queued) > r.set.GuardTimeout/patience:
+		for i, a := range some {
+			a.outcome = aborted
+			ends[i] = r.release(a.result, a.Acquisition)
+		}
+	case r.set.loader.BatchSize() == 1:
+		value, err := r.set.loader.Load(some[0].Lease.Context(), some[0].key)
+		ends[0] = r.conclude(some[0], time.Since(began), value, err)
+	default:
+		results := r.loadMany(some, began)
+		took := time.Since(began)
+		for i, a := range some {
+			var err error
+			if e := results[i].Err; e != nil {
+				err = e
+			}
+			ends[i] = r.conclude(a, took, results[i].Value, err)
+		}
+	}
+	r.srv.settler.add(ends...)
+}
+
+// loadMany loads keys with one call. The loss of one key's guard does not end
+// it; its fence will.
+func (r *rebuilder) loadMany(some []acquired, began time.Time) []loader.Result {
+	ctx, cancel := context.WithDeadline(r.ctx, began.Add(r.set.GuardTimeout*(patience-1)/patience))
+	defer cancel()
+	keys := make([]string, len(some))
+	for i, a := range some {
+		keys[i] = a.key
+	}
+	return r.set.loader.LoadMany(ctx, keys, r.limiter.Wait)
+}
+
+// conclude says what is to become of a key after its load.
+func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err error) settlement {
+	res := a.result
+	res.took, res.rest = max(took, 1), r.set.timing.interval()
+	if err == nil {
+		write := guard.Settlement{Lease: a.Lease, Value: value, TTL: r.set.Expire}
+		return settlement{write, r, res, committed}
+	}
 	cause := context.Cause(a.Lease.Context())
 	var e *loader.Error
 	if !errors.As(err, &e) {
@@ -126,10 +198,10 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 	res.failure = failure(string(e.Reason), "key %q: %s", res.key, e.Message)
 	switch {
 	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing:
-		return r.settle(ctx, res, deleted, func() (guard.Outcome, error) { return a.Lease.Delete(ctx) })
+		return settlement{guard.Settlement{Lease: a.Lease, Delete: true}, r, res, deleted}
 	case e.Reason == loader.NotFound:
 		res.outcome = notFound
-	case ctx.Err() != nil:
+	case r.ctx.Err() != nil:
 		res.outcome = aborted
 	case errors.Is(cause, guard.ErrLost):
 		res.outcome, res.redis = lost, true
@@ -140,30 +212,38 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, r.set.GuardTimeout)
 		}
 	}
-	a.Lease.Release(ctx)
-	return res
+	return r.release(res, a.Acquisition)
 }
 
-// settle ends a rebuild with a write, and says what came of it.
-func (r *rebuilder) settle(ctx context.Context, res result, wanted outcome, write func() (guard.Outcome, error)) result {
-	did, err := write()
+// release lets go of a guard, whatever comes of it.
+func (r *rebuilder) release(res result, a guard.Acquisition) settlement {
+	return settlement{guard.Settlement{Lease: a.Lease}, r, res, ""}
+}
+
+// settled says what came of a settlement.
+func (r *rebuilder) settled(s settlement, did guard.Settled) result {
+	res := s.result
 	switch {
-	case err != nil:
-		return r.redisFailed(ctx, res, err)
-	case did == guard.Changed:
+	case s.wanted == "":
+	case did.Err != nil:
+		return r.redisFailed(res, did.Err)
+	case did.Outcome == guard.Changed:
 		res.outcome = changed
-	case did == guard.Lost:
+	case did.Outcome == guard.Lost:
 		res.outcome, res.redis = lost, true
 		res.failure = failure(GuardLost, "key %q: the guard had ended before the value could be written", res.key)
 	default:
-		res.outcome = wanted
+		res.outcome = s.wanted
 		r.srv.served()
+	}
+	if res.outcome == committed {
+		res.ttl = s.TTL // the lane's may be another by now
 	}
 	return res
 }
 
-func (r *rebuilder) redisFailed(ctx context.Context, res result, err error) result {
-	if ctx.Err() != nil {
+func (r *rebuilder) redisFailed(res result, err error) result {
+	if r.ctx.Err() != nil {
 		res.outcome = aborted
 		return res
 	}

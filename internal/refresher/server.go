@@ -37,6 +37,8 @@ type server struct {
 	rdb   *redis.Client
 	guard *guard.Guard
 
+	settler settler
+
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
 	users  sync.WaitGroup // rebuilds and samples under way
@@ -64,6 +66,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 		lanes:  map[*lane]struct{}{},
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
 	}
+	s.settler.guard = s.guard
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.loops.Go(func() { s.monitor(ctx) })
