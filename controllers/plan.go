@@ -118,6 +118,7 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 		Loader: loader.HTTP{
 			URL:          k.Loader.HTTP.URL,
 			Timeout:      k.EffectiveTimeout(spec),
+			BatchSize:    k.Loader.HTTP.EffectiveBatchSize(),
 			MaxBodyBytes: k.Loader.HTTP.MaxBodyBytes,
 		},
 	}

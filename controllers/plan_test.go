@@ -64,7 +64,7 @@ func TestPlan(t *testing.T) {
 			check: func(p refresher.Plan) bool {
 				k := first(p)
 				return k.Expire == time.Minute && k.DueAfter == 37200*time.Millisecond && k.GuardTimeout == 6*time.Second &&
-					k.Loader.Timeout == 5*time.Second && k.MaxConcurrent == 6 && k.MaxPerSecond == 0 &&
+					k.Loader.Timeout == 5*time.Second && k.Loader.BatchSize == 0 && k.MaxConcurrent == 6 && k.MaxPerSecond == 0 &&
 					k.OnNotFound == refresher.Delete && len(k.Keys) == 0
 			},
 		},
@@ -74,13 +74,14 @@ func TestPlan(t *testing.T) {
 				k.Expire, k.RefreshRatio, k.GuardTimeout = span(10*time.Second), "50%", span(2*time.Second)
 				k.OnNotFound, k.Loader.MaxConcurrent, k.Loader.MaxPerSecond = cachev1alpha1.OnNotFoundKeep, 9, new(int32(70))
 				k.Loader.HTTP.Timeout, k.Loader.HTTP.MaxBodyBytes = span(time.Second), 512
+				k.Loader.HTTP.Batch = &cachev1alpha1.Batch{Size: 50}
 				k.Source = &cachev1alpha1.Source{Keys: []string{"product:1"}}
 			},
 			check: func(p refresher.Plan) bool {
 				k := first(p)
 				return k.Expire == 10*time.Second && k.DueAfter == 5*time.Second && k.GuardTimeout == 2*time.Second &&
 					k.OnNotFound == refresher.Keep && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
-					k.Loader.Timeout == time.Second && k.Loader.MaxBodyBytes == 512 && len(k.Keys) == 1
+					k.Loader.Timeout == time.Second && k.Loader.MaxBodyBytes == 512 && k.Loader.BatchSize == 50 && len(k.Keys) == 1
 			},
 		},
 		"a loader without a timeout is given no more than the guardTimeout": {

@@ -21,6 +21,8 @@ const (
 	DefaultMaxConcurrent int32 = 6
 	// DefaultMaxBodyBytes is the body limit of a loader that sets none.
 	DefaultMaxBodyBytes int64 = 1 << 20
+	// DefaultBatchSize is the size of a batch that sets none.
+	DefaultBatchSize int32 = 100
 	// DefaultCASecretKey is the key of a caSecretRef that sets none.
 	DefaultCASecretKey = "ca.crt"
 )
@@ -103,6 +105,19 @@ func (k *Keyspace) EffectiveTimeout(spec *CachePolicySpec) time.Duration {
 		return k.Loader.HTTP.Timeout.Duration
 	}
 	return min(DefaultLoadTimeout, k.EffectiveGuardTimeout(spec))
+}
+
+// EffectiveBatchSize returns how many keys a call may hold: 0 for a loader that
+// is called for each key, without batches.
+func (h *HTTPLoader) EffectiveBatchSize() int {
+	switch {
+	case h.Batch == nil:
+		return 0
+	case h.Batch.Size == 0:
+		return int(DefaultBatchSize)
+	default:
+		return int(h.Batch.Size)
+	}
 }
 
 // FreshShare returns the share of keys that are fresh as it is written in a

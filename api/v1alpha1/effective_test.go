@@ -100,6 +100,14 @@ func TestEffective(t *testing.T) {
 	}
 }
 
+func TestEffectiveBatchSize(t *testing.T) {
+	for want, batch := range map[int]*v1alpha1.Batch{0: nil, 100: {}, 7: {Size: 7}} {
+		if got := (&v1alpha1.HTTPLoader{Batch: batch}).EffectiveBatchSize(); got != want {
+			t.Errorf("%v: a size of %d, want %d", batch, got, want)
+		}
+	}
+}
+
 func TestEffectiveRefreshRatioRefusesNonsense(t *testing.T) {
 	k := v1alpha1.Keyspace{RefreshRatio: "much"}
 	if _, err := k.EffectiveDueAfter(&v1alpha1.CachePolicySpec{}); err == nil {

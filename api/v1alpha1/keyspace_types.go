@@ -109,19 +109,21 @@ const (
 
 // Loader is where a keyspace's values come from, and how much may be asked of it.
 type Loader struct {
-	// http loads a value by a GET request.
+	// http loads values by HTTP.
 	// +required
 	HTTP *HTTPLoader `json:"http,omitempty"`
 
-	// maxConcurrent is how many loads of this keyspace may run at once, 1 to 1000.
+	// maxConcurrent is how many calls for this keyspace may run at once, 1 to
+	// 1000. A call is for one key, or for a batch of keys.
 	// +optional
 	// +kubebuilder:default=6
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
 
-	// maxPerSecond is how many loads of this keyspace may begin in a second, 1
-	// to 100000. Without it, only maxConcurrent limits them.
+	// maxPerSecond is how many calls for this keyspace may begin in a second, 1
+	// to 100000. Without it, only maxConcurrent limits them. A call is for one
+	// key, or for a batch of keys.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
@@ -130,7 +132,9 @@ type Loader struct {
 
 // HTTPLoader loads a key's value by a GET request. The body of a 200 is the
 // value; 404 and 410 mean that there is none; all else, redirects included, is
-// a failure.
+// a failure. With batch, many keys are loaded by one POST request.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.batch) || !self.url.contains('{')`,message=`take the placeholders out of the url, or take out batch: one call of a batch is for many keys, which stand in its body and not in the url`
 type HTTPLoader struct {
 	// url is the template of the address to get, http or https. {name} stands
 	// for what the key's placeholder of that name matched, percent-encoded;
@@ -149,7 +153,12 @@ type HTTPLoader struct {
 	// +kubebuilder:validation:XValidation:rule=`self.split('{').size() <= 17`,message=`use at most 16 placeholders in a url`
 	URL string `json:"url"`
 
-	// timeout of one load, from dialling to the last byte of the body: 10ms to
+	// batch has one call ask for many keys. The url is then called by POST with
+	// the keys in its body, and has no placeholder.
+	// +optional
+	Batch *Batch `json:"batch,omitempty"`
+
+	// timeout of one call, from dialling to the last byte of the body: 10ms to
 	// 5m, and no more than the guardTimeout. Without it, the lesser of 5s and the
 	// guardTimeout.
 	// +optional
@@ -164,13 +173,25 @@ type HTTPLoader struct {
 	// +kubebuilder:validation:XValidation:rule=`self.all(a, self.exists_one(b, a.name.lowerAscii() == b.name.lowerAscii()))`,message=`name each header once; upper and lower case do not tell two headers apart`
 	Headers []HTTPHeader `json:"headers,omitempty"`
 
-	// maxBodyBytes is the largest body that is accepted as a value, in bytes: 1
-	// to 67108864 (64MiB). A larger one is a failure, and nothing is written.
+	// maxBodyBytes is the largest body of an answer that is accepted, in bytes: 1
+	// to 67108864 (64MiB). The body is a value, or all values of a batch. A
+	// larger one is a failure, and nothing is written.
 	// +optional
 	// +kubebuilder:default=1048576
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=67108864
 	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
+}
+
+// Batch asks for many keys with one call: POST {"keys": [...]}, which is answered
+// by {"values": {...}, "notFound": [...], "failed": [...]}.
+type Batch struct {
+	// size is how many keys a call may hold, 1 to 1000.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	Size int32 `json:"size,omitempty"`
 }
 
 // HTTPHeader is a header of a request. Exactly one of value and valueFrom is set.

@@ -84,5 +84,17 @@ var rules = map[string]rule{
 	"bodies of no bytes": {"should be greater than or equal to 1", with("keyspaces.0.loader.http.maxBodyBytes", 0), with("keyspaces.0.loader.http.maxBodyBytes", 1)},
 	"bodies over 64MiB": {"should be less than or equal to 67108864",
 		with("keyspaces.0.loader.http.maxBodyBytes", 67108865), with("keyspaces.0.loader.http.maxBodyBytes", 67108864)},
+	"batches of nothing":       {"should be greater than or equal to 1", batch("size", 0), batch("size", 1)},
+	"batches of 1001":          {"should be less than or equal to 1000", batch("size", 1001), batch("size", 1000)},
+	"a batch that is a number": {"must be of type object", with("keyspaces.0.loader.http.batch", 100).and("keyspaces.0.loader.http.url", "http://h/b"), batch("size", 100)},
+	"a placeholder in a batch's url": {"take the placeholders out of the url, or take out batch",
+		with("keyspaces.0.loader.http.url", "http://h/{id}").and("keyspaces.0.loader.http.batch.size", 100), batch("size", 100)},
+	"the whole key in a batch's url": {"take the placeholders out of the url, or take out batch",
+		with("keyspaces.0.loader.http.url", "http://h/?key={+key}").and("keyspaces.0.loader.http.batch.size", 100), with("keyspaces.0.loader.http.url", "http://h/?key={+key}")},
 	"caching not-found answers": {`supported values: "Delete", "Keep"`, with("keyspaces.0.onNotFound", "Cache"), with("keyspaces.0.onNotFound", "Keep")},
+}
+
+// batch has the first keyspace be loaded in batches, with a field set.
+func batch(field string, value any) change {
+	return with("keyspaces.0.loader.http.url", "http://catalog.shop.svc/products:batch").and("keyspaces.0.loader.http.batch."+field, value)
 }

@@ -71,7 +71,6 @@ var _ = Describe("admission", func() {
 		Entry("staleIfError", with("keyspaces.0.staleIfError", "10m")),
 		Entry("stopWhenUnread", with("keyspaces.0.stopWhenUnread", "30m")),
 		Entry("list sources", with("keyspaces.0.source", map[string]any{"existing": map[string]any{}, "list": map[string]any{}})),
-		Entry("batch loads", with("keyspaces.0.loader.http.batch", map[string]any{"size": 100})),
 	)
 
 	It("fills in the defaults", func(ctx context.Context) {
@@ -94,6 +93,12 @@ var _ = Describe("admission", func() {
 		Expect(products.Expire).To(BeNil())
 		Expect(products.RefreshRatio).To(BeEmpty())
 		Expect(products.GuardTimeout).To(BeNil())
+	})
+
+	It("fills in the size of a batch", func(ctx context.Context) {
+		object := manifest(with("keyspaces.0.loader.http.url", "http://h/products:batch").and("keyspaces.0.loader.http.batch", map[string]any{}))
+		Expect(dryRun(ctx, object)).To(Succeed())
+		Expect(typed(object).Spec.Keyspaces[0].Loader.HTTP.Batch.Size).To(Equal(v1alpha1.DefaultBatchSize))
 	})
 
 	It("takes what a Go program writes", func(ctx context.Context) {
