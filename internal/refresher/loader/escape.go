@@ -3,11 +3,12 @@
 
 package loader
 
-// A byte's class in RFC 3986.
+// A byte's class in RFC 3986, and in the names of headers.
 const (
 	unreserved = 1 << iota
 	reserved
 	hexDigit
+	headerName
 )
 
 var classes = func() (table [256]uint8) {
@@ -21,6 +22,7 @@ var classes = func() (table [256]uint8) {
 	// Without #: in a request it can only be the character, never a delimiter.
 	set(":/?[]@!$&'()*+,;=", reserved)
 	set(digits+"abcdefABCDEF", hexDigit)
+	set(digits+letters+"-_", headerName)
 	return table
 }()
 

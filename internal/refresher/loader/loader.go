@@ -141,29 +141,47 @@ func (l *Loader) load(ctx context.Context, key string) Result {
 	if invalid != nil {
 		return Result{Err: invalid}
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	value, failure := l.exchange(ctx, cancel, u, nil)
+	value, failure := l.exchange(ctx, u, nil)
 	return Result{value, failure}
 }
 
-// exchange sends a request and returns the body of the answer. cancel ends ctx; it
-// is called by then if the connection is to be given up, and must be called
-// after, so that it cannot cut short a connection worth keeping.
-func (l *Loader) exchange(ctx context.Context, cancel func(), u *url.URL, question []byte) ([]byte, *Error) {
-	response, err := l.send(ctx, u, question)
+// exchange sends a request and returns the body of the answer.
+func (l *Loader) exchange(ctx context.Context, u *url.URL, question []byte) ([]byte, *Error) {
+	span := span{ctx, time.Now().Add(l.timeout)}
+	r, err := l.send(span, u, question)
 	if err != nil {
-		return nil, l.notAnswered(ctx, err)
+		return nil, l.notAnswered(span, err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if failure := l.judge(response, time.Now()); failure != nil {
-		drain(response, cancel)
+	if failure := l.judge(r, time.Now()); failure != nil {
+		drain(r)
+		r.end(false)
 		return nil, failure
 	}
-	value, failure := l.read(ctx, response)
-	if failure != nil {
-		cancel() // so that Close, whatever net/http makes of it, does not read on
-		return nil, failure
+	value, failure := l.read(span, r)
+	r.end(failure != nil)
+	return value, failure
+}
+
+// span is for how long a call may take. It is no context, as the timer of one
+// would cost more than all else that a call does here.
+type span struct {
+	ctx      context.Context
+	deadline time.Time
+}
+
+// Err returns why the time is over: context.Canceled or context.DeadlineExceeded,
+// or nil while it is not.
+func (s span) Err() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
 	}
-	return value, nil
+	if !time.Now().Before(s.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// context returns a context for the span.
+func (s span) context() (context.Context, context.CancelFunc) {
+	return context.WithDeadline(s.ctx, s.deadline)
 }

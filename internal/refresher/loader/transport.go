@@ -5,7 +5,6 @@ package loader
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -51,7 +50,7 @@ func WithTLSConfig(c *tls.Config) Option {
 
 // sender sends one request, a POST if it has a body. It is a closure, so that
 // nothing that prints a Loader, by reflection or otherwise, reaches the headers.
-type sender func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error)
+type sender func(s span, u *url.URL, body []byte) (*reply, error)
 
 // newSender returns what calls the loader, and what closes its connections.
 func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
@@ -64,7 +63,8 @@ func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o optio
 		o.transport, closeIdle = transport, transport.CloseIdleConnections
 	}
 	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
-	return func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error) {
+	return func(s span, u *url.URL, body []byte) (*reply, error) {
+		ctx, cancel := s.context()
 		r := blank.WithContext(ctx)
 		r.URL = u
 		if r.Header = header; !shared {
@@ -75,7 +75,12 @@ func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o optio
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 			r.Body, _ = r.GetBody()
 		}
-		return o.transport.RoundTrip(r)
+		response, err := o.transport.RoundTrip(r) //nolint:bodyclose // transportCall.end closes it
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		return &reply{response.StatusCode, response.Header, response.ContentLength, response.Body, &transportCall{body: response.Body, cancel: cancel}}, nil
 	}, closeIdle
 }
 
