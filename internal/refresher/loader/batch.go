@@ -162,10 +162,10 @@ func (l *Loader) loadParts(ctx context.Context, queue []part, again func(context
 		}
 		fail(p.results, failure)
 		failures++
-		if failures == maxFailuresInARow || calls == 0 || !l.splits(ctx, failure) {
+		if failures == maxFailuresInARow || calls == 0 || ctx.Err() != nil || !failure.MayBeOneKey() {
 			break
 		}
-		if len(p.keys) > 1 {
+		if len(p.keys) > 1 && l.timeForHalves(ctx, failure) {
 			head, tail := p.cut(len(p.keys) / 2)
 			queue = append(queue, head, tail)
 		}
@@ -179,14 +179,11 @@ func (l *Loader) loadParts(ctx context.Context, queue []part, again func(context
 	}
 }
 
-// splits says whether halves of a batch that failed are worth a call each.
-func (l *Loader) splits(ctx context.Context, failure *Error) bool {
-	if failure.Reason == Timeout {
-		// Halves with less time would end no better.
-		deadline, bounded := ctx.Deadline()
-		return ctx.Err() == nil && (!bounded || time.Until(deadline) >= l.timeout)
-	}
-	return failure.MayBeOneKey()
+// timeForHalves says whether there is time to ask again in halves. After a
+// timeout, those with less time would end no better.
+func (l *Loader) timeForHalves(ctx context.Context, failure *Error) bool {
+	deadline, bounded := ctx.Deadline()
+	return failure.Reason != Timeout || !bounded || time.Until(deadline) >= l.timeout
 }
 
 // fail fails all keys of a call.

@@ -379,3 +379,24 @@ func TestBatchTimeout(t *testing.T) {
 		t.Errorf("%d calls, %v", n, results)
 	}
 }
+
+// The other half is tried, though the first has left no time for quarters.
+func TestBatchTimeoutLeavesTheOtherHalf(t *testing.T) {
+	const timeout = 3 * haste
+	b, base := newBackend(t, func(w http.ResponseWriter, keys []string) {
+		if slices.Contains(keys, "p:0000") {
+			time.Sleep(2 * timeout)
+		}
+		values(w, keys)
+	})
+	l := newBatchLoader(t, base, 4, HTTP{Timeout: timeout})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout+timeout/2)
+	defer cancel()
+	keys := someKeys(4)
+	results := l.LoadMany(ctx, keys, nil)
+	if good(t, keys, results) != 2 || b.calls() != 3 {
+		t.Errorf("%d calls, %v", b.calls(), results)
+	}
+	wantReason(t, results[0].Err, Timeout)
+	wantReason(t, results[1].Err, Timeout)
+}
