@@ -204,7 +204,7 @@ func (l *Loader) stopped(ctx context.Context) *Error {
 // callBatch calls once. Without a failure of the call as a whole, each of the
 // results is set.
 func (l *Loader) callBatch(ctx context.Context, p part) *Error {
-	body, failure := l.exchange(ctx, l.batchURL, appendQuestion(nil, p.keys))
+	body, failure := l.exchange(ctx, l.batch, appendQuestion(nil, p.keys))
 	if failure == nil {
 		if why := readAnswer(body, p); why != "" {
 			failure = failf(BodyBroken, "%s answered with 200 OK, but %s", l.urls.host, why)

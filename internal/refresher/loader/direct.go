@@ -64,13 +64,13 @@ func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send 
 	head.WriteString(" HTTP/1.1\r\nHost: " + host + "\r\n")
 	_ = header.Write(&head)
 	fixed := head.Bytes()
-	return func(s span, u *url.URL, body []byte) (*reply, error) {
+	return func(s span, target string, body []byte) (*reply, error) {
 		r, err := d.do(s, func(b []byte) []byte {
 			if body == nil {
-				b = append(append(b, "GET "...), u.RequestURI()...)
+				b = append(append(b, "GET "...), target...)
 				return append(append(b, fixed...), "\r\n"...)
 			}
-			b = append(append(b, "POST "...), u.RequestURI()...)
+			b = append(append(b, "POST "...), target...)
 			b = append(append(b, fixed...), "Content-Length: "...)
 			b = strconv.AppendInt(b, int64(len(body)), 10)
 			return append(append(b, "\r\n\r\n"...), body...)

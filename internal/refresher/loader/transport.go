@@ -48,13 +48,13 @@ func WithTLSConfig(c *tls.Config) Option {
 	return func(o *options) { o.tls = c.Clone() }
 }
 
-// sender sends one request, a POST if it has a body. It is a closure, so that
+// sender sends one request for a path and query, a POST if it has a body. It is a closure, so that
 // nothing that prints a Loader, by reflection or otherwise, reaches the headers.
-type sender func(s span, u *url.URL, body []byte) (*reply, error)
+type sender func(s span, target string, body []byte) (*reply, error)
 
 // newSender returns what calls the loader, and what closes its connections.
-func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
-	if o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
+func newSender(origin string, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
+	if base, err := url.Parse(origin); err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
 		return sendDirect(base, cfg, header, host)
 	}
 	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
@@ -63,7 +63,11 @@ func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o optio
 		o.transport, closeIdle = transport, transport.CloseIdleConnections
 	}
 	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
-	return func(s span, u *url.URL, body []byte) (*reply, error) {
+	return func(s span, target string, body []byte) (*reply, error) {
+		u, err := url.Parse(origin + target)
+		if err != nil {
+			return nil, err
+		}
 		ctx, cancel := s.context()
 		r := blank.WithContext(ctx)
 		r.URL = u
