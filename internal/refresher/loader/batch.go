@@ -17,9 +17,13 @@ const (
 	maxKeyBytes = 64 << 10
 	// maxAskedBytes bounds the keys of one call, all together.
 	maxAskedBytes = 512 << 10
-	// maxFailuresInARow ends the splitting of a batch. With one key that fails
-	// all that it is asked with, one of two halves succeeds; with two such keys
-	// at most four calls in a row fail. So a loader that is down costs five calls.
+	// split is into how many parts a batch is split that fails. To find one bad
+	// key, four take as many calls as two would, and half as many that fail: of
+	// those, each may last until its timeout.
+	split = 4
+	// maxFailuresInARow ends the splitting of a batch. With up to three keys that
+	// fail all that they are asked with, no more than four calls in a row do. So a
+	// loader that is down costs five calls.
 	maxFailuresInARow = 5
 )
 
@@ -37,8 +41,8 @@ func (l *Loader) BatchSize() int { return max(1, l.batchSize) }
 
 // LoadMany loads keys, none of them twice, and returns what became of each, in
 // their order. For up to BatchSize keys that is one call, and more only if it
-// fails in a way for which one of the keys may be the reason: then each half is
-// tried, and halves of what fails again, largest first, so that such a key harms
+// fails in a way for which one of the keys may be the reason: then each quarter is
+// tried, and quarters of what fails again, largest first, so that such a key harms
 // no other. That ends when the loader seems to fail as a whole, and when ctx
 // does. The calls follow one upon another.
 //
@@ -113,6 +117,17 @@ type part struct {
 	results []Result
 }
 
+// split returns p in up to split parts.
+func (p part) split() []part {
+	var parts []part
+	for n := min(split, len(p.keys)); n > 0; n-- {
+		var head part
+		head, p = p.cut(len(p.keys) / n)
+		parts = append(parts, head)
+	}
+	return parts
+}
+
 func (p part) cut(n int) (head, tail part) {
 	return part{p.keys[:n], p.results[:n]}, part{p.keys[n:], p.results[n:]}
 }
@@ -139,7 +154,7 @@ func (l *Loader) parts(keys []string, results []Result) []part {
 	return parts
 }
 
-// loadParts calls for each part, and for halves of those that fail.
+// loadParts calls for each part, and for quarters of those that fail.
 func (l *Loader) loadParts(ctx context.Context, queue []part, again func(context.Context) error) {
 	keys := 0
 	for _, p := range queue {
@@ -162,12 +177,11 @@ func (l *Loader) loadParts(ctx context.Context, queue []part, again func(context
 		}
 		fail(p.results, failure)
 		failures++
-		if failures == maxFailuresInARow || calls == 0 || !l.splits(ctx, failure) {
+		if failures == maxFailuresInARow || calls == 0 || ctx.Err() != nil || !failure.MayBeOneKey() {
 			break
 		}
-		if len(p.keys) > 1 {
-			head, tail := p.cut(len(p.keys) / 2)
-			queue = append(queue, head, tail)
+		if len(p.keys) > 1 && l.timeForParts(ctx, failure) {
+			queue = append(queue, p.split()...)
 		}
 	}
 	// What was part of a call that failed has that failure; the rest was never
@@ -179,14 +193,11 @@ func (l *Loader) loadParts(ctx context.Context, queue []part, again func(context
 	}
 }
 
-// splits says whether halves of a batch that failed are worth a call each.
-func (l *Loader) splits(ctx context.Context, failure *Error) bool {
-	if failure.Reason == Timeout {
-		// Halves with less time would end no better.
-		deadline, bounded := ctx.Deadline()
-		return ctx.Err() == nil && (!bounded || time.Until(deadline) >= l.timeout)
-	}
-	return failure.MayBeOneKey()
+// timeForParts says whether there is time to ask for the parts of what failed.
+// After a timeout, a part with less time would end no better.
+func (l *Loader) timeForParts(ctx context.Context, failure *Error) bool {
+	deadline, bounded := ctx.Deadline()
+	return failure.Reason != Timeout || !bounded || time.Until(deadline) >= l.timeout
 }
 
 // fail fails all keys of a call.
@@ -207,9 +218,7 @@ func (l *Loader) stopped(ctx context.Context) *Error {
 // callBatch calls once. Without a failure of the call as a whole, each of the
 // results is set.
 func (l *Loader) callBatch(ctx context.Context, p part) *Error {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	body, failure := l.exchange(ctx, cancel, l.batchURL, appendQuestion(nil, p.keys))
+	body, failure := l.exchange(ctx, l.batch, appendQuestion(nil, p.keys))
 	if failure == nil {
 		if why := readAnswer(body, p); why != "" {
 			failure = failf(BodyBroken, "%s answered with 200 OK, but %s", l.urls.host, why)

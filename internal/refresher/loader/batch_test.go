@@ -23,10 +23,10 @@ import (
 )
 
 // newBatchLoader returns a loader that asks base for keys p:{+id} in batches.
-func newBatchLoader(t testing.TB, base string, size int, cfg HTTP) *Loader {
+func newBatchLoader(t testing.TB, base string, size int, cfg HTTP, opts ...Option) *Loader {
 	t.Helper()
 	cfg.URL, cfg.BatchSize = base+"/batch", size
-	return makeLoader(t, "p:{+id}", cfg)
+	return makeLoader(t, "p:{+id}", cfg, opts...)
 }
 
 // schema returns the part of docs/loader-batch.schema.json with a name.
@@ -292,15 +292,15 @@ func TestBatchIsStopped(t *testing.T) {
 	})
 	l := newBatchLoader(t, base, 8, HTTP{})
 	results := l.LoadMany(t.Context(), keys, func(context.Context) error {
-		if b.calls() == 3 { // all, the first half, the second
+		if b.calls() == 5 { // all, and each quarter
 			return errors.New("no more")
 		}
 		return nil
 	})
-	if good(t, keys, results) != 4 || b.calls() != 3 {
+	if good(t, keys, results) != 6 || b.calls() != 5 {
 		t.Errorf("%d calls, %v", b.calls(), results)
 	}
-	for _, r := range results[4:] {
+	for _, r := range results[6:] {
 		if wantReason(t, r.Err, UnexpectedStatus); r.Err != results[7].Err {
 			t.Error("keys that failed together do not share their error")
 		}
@@ -371,11 +371,32 @@ func TestBatchTimeout(t *testing.T) {
 	}
 	wantReason(t, results[0].Err, Timeout)
 
-	// Halves that would have no time are not tried.
+	// Parts that would have no time are not tried.
 	ctx, cancel := context.WithTimeout(t.Context(), haste+haste/2)
 	defer cancel()
 	results = l.LoadMany(ctx, keys, nil)
 	if n := b.calls() - 5; n != 1 || good(t, keys, results) != 0 {
 		t.Errorf("%d calls, %v", n, results)
 	}
+}
+
+// The other quarters are tried, though the first has left no time to split it.
+func TestBatchTimeoutLeavesTheOtherQuarters(t *testing.T) {
+	const timeout = 3 * haste
+	b, base := newBackend(t, func(w http.ResponseWriter, keys []string) {
+		if slices.Contains(keys, "p:0000") {
+			time.Sleep(2 * timeout)
+		}
+		values(w, keys)
+	})
+	l := newBatchLoader(t, base, 8, HTTP{Timeout: timeout})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*timeout+timeout/2)
+	defer cancel()
+	keys := someKeys(8)
+	results := l.LoadMany(ctx, keys, nil)
+	if good(t, keys, results) != 6 || b.calls() != 5 {
+		t.Errorf("%d calls, %v", b.calls(), results)
+	}
+	wantReason(t, results[0].Err, Timeout)
+	wantReason(t, results[1].Err, Timeout)
 }

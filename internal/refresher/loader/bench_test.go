@@ -24,7 +24,7 @@ func BenchmarkExpand(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, invalid := x.expand(c.key); invalid != nil {
+				if _, invalid := x.target(c.key); invalid != nil {
 					b.Fatal(invalid)
 				}
 			}

@@ -4,7 +4,6 @@
 package loader
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -23,17 +22,17 @@ const (
 
 // read returns the body, or why it cannot be had. It reads at most one byte more
 // than the limit.
-func (l *Loader) read(ctx context.Context, r *http.Response) ([]byte, *Error) {
-	if r.ContentLength > l.maxBody {
+func (l *Loader) read(s span, r *reply) ([]byte, *Error) {
+	if r.length > l.maxBody {
 		return nil, l.tooLarge(r)
 	}
-	value := make([]byte, 0, l.firstRead(r.ContentLength))
+	value := make([]byte, 0, l.firstRead(r.length))
 	for {
 		if len(value) == cap(value) {
 			value = append(value, 0)[:len(value)]
 		}
 		room := value[len(value):min(int64(cap(value)), l.maxBody+1)]
-		n, err := r.Body.Read(room)
+		n, err := r.body.Read(room)
 		value = value[:len(value)+n]
 		switch {
 		case int64(len(value)) > l.maxBody:
@@ -41,7 +40,7 @@ func (l *Loader) read(ctx context.Context, r *http.Response) ([]byte, *Error) {
 		case errors.Is(err, io.EOF):
 			return value, nil
 		case err != nil:
-			return nil, l.broken(ctx, r)
+			return nil, l.broken(s, r)
 		}
 	}
 }
@@ -56,28 +55,27 @@ func (l *Loader) firstRead(announced int64) int64 {
 	return min(announced, maxFirstRead, l.maxBody) + 1
 }
 
-func (l *Loader) tooLarge(r *http.Response) *Error {
+func (l *Loader) tooLarge(r *reply) *Error {
 	failure := failf(BodyTooLarge, "%s answered with more than %d bytes", l.urls.host, l.maxBody)
-	failure.Status = r.StatusCode
+	failure.Status = r.status
 	return failure
 }
 
-func (l *Loader) broken(ctx context.Context, r *http.Response) *Error {
-	failure := l.ended(ctx, "whole body")
+func (l *Loader) broken(s span, r *reply) *Error {
+	failure := l.ended(s, "whole body")
 	if failure == nil {
 		failure = failf(BodyBroken, "the answer of %s broke off or cannot be decoded", l.urls.host)
 	}
-	failure.Status = r.StatusCode
+	failure.Status = r.status
 	return failure
 }
 
 // drain reads what is left of a small body that nobody wants, so that its
-// connection can be used again, and gives it up with cancel if it is too slow.
-func drain(r *http.Response, cancel func()) {
-	if r.StatusCode == http.StatusSwitchingProtocols || r.ContentLength > maxDrainBytes {
+// connection can be used again, if that does not take long.
+func drain(r *reply) {
+	if r.status == http.StatusSwitchingProtocols || r.length > maxDrainBytes {
 		return
 	}
-	timer := time.AfterFunc(maxDrainTime, cancel)
-	defer timer.Stop()
-	_, _ = io.CopyN(io.Discard, r.Body, maxDrainBytes)
+	r.hurry(maxDrainTime)
+	_, _ = io.CopyN(io.Discard, r.body, maxDrainBytes)
 }

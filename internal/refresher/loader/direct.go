@@ -5,10 +5,7 @@ package loader
 
 import (
 	"bytes"
-	"compress/gzip"
-	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -67,98 +64,89 @@ func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send 
 	head.WriteString(" HTTP/1.1\r\nHost: " + host + "\r\n")
 	_ = header.Write(&head)
 	fixed := head.Bytes()
-	return func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error) {
-		response, err := d.do(ctx, func(b []byte) []byte {
+	return func(s span, target string, body []byte) (*reply, error) {
+		r, err := d.do(s, func(b []byte) []byte {
 			if body == nil {
-				b = append(append(b, "GET "...), u.RequestURI()...)
+				b = append(append(b, "GET "...), target...)
 				return append(append(b, fixed...), "\r\n"...)
 			}
-			b = append(append(b, "POST "...), u.RequestURI()...)
+			b = append(append(b, "POST "...), target...)
 			b = append(append(b, fixed...), "Content-Length: "...)
 			b = strconv.AppendInt(b, int64(len(body)), 10)
 			return append(append(b, "\r\n\r\n"...), body...)
 		})
-		if err == nil && unzip && response.ContentLength != 0 && strings.EqualFold(response.Header.Get("Content-Encoding"), "gzip") {
-			response.Header.Del("Content-Encoding")
-			response.ContentLength = -1
-			response.Body = &unzipped{body: response.Body}
+		if err == nil && unzip && r.length != 0 && strings.EqualFold(r.header.Get("Content-Encoding"), "gzip") {
+			r.header.Del("Content-Encoding")
+			r.length, r.body = -1, &unzipped{body: r.body}
 		}
-		return response, err
+		return r, err
 	}, d.close
 }
 
-// unzipped is a compressed body. It begins to read when it is read, so that
-// nothing waits for a body that nobody wants.
-type unzipped struct {
-	body io.ReadCloser
-	zip  *gzip.Reader
-	err  error
-}
-
-func (z *unzipped) Read(p []byte) (int, error) {
-	if z.zip == nil && z.err == nil {
-		z.zip, z.err = gzip.NewReader(z.body)
-	}
-	if z.err != nil {
-		return 0, z.err
-	}
-	return z.zip.Read(p)
-}
-
-func (z *unzipped) Close() error { return z.body.Close() }
-
-// do sends a request and returns the answer, whose body must be closed. The end of
-// ctx ends the call, and the reading of the body.
-func (d *direct) do(ctx context.Context, request func(b []byte) []byte) (*http.Response, error) {
-	select {
-	case d.slots <- struct{}{}:
-	default:
-		select {
-		case d.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+// do sends a request and returns the answer. The end of s ends the call, and the
+// reading of the body.
+func (d *direct) do(s span, request func(b []byte) []byte) (*reply, error) {
+	if err := d.enter(s); err != nil {
+		return nil, err
 	}
 	for {
-		w, err := d.take(ctx)
+		w, err := d.take(s)
 		if err != nil {
 			<-d.slots
 			return nil, err
 		}
-		response, err := w.call(ctx, request)
-		if err == nil {
-			response.Body = &directBody{from: response.Body, wire: w, pool: d, keep: !response.Close && response.StatusCode >= 200}
-			return response, nil
+		c := &directCall{wire: w, pool: d, span: s}
+		if err = w.exchange(request, c); err == nil {
+			c.body, c.call = c, c
+			return &c.reply, nil
 		}
 		w.close()
 		// A server may close a connection that was idle just when it is used
 		// again, which says nothing of the request.
-		if stale := w.used && errors.Is(err, errNoAnswer); !stale || ctx.Err() != nil {
+		if stale := w.used && errors.Is(err, errNoAnswer); !stale || s.Err() != nil {
 			<-d.slots
 			return nil, err
 		}
 	}
 }
 
+// enter waits for a slot.
+func (d *direct) enter(s span) error {
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	ctx, cancel := s.context()
+	defer cancel()
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // take returns a connection that is idle and still good, or a new one.
-func (d *direct) take(ctx context.Context) (*wire, error) {
-	for {
-		w := d.pop()
-		if w == nil {
-			break
-		}
-		if w.quiet() {
-			w.used = true
+func (d *direct) take(s span) (*wire, error) {
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	for w := d.pop(); w != nil; w = d.pop() {
+		if w.used = true; w.conn.SetDeadline(s.deadline) == nil && w.quiet() {
 			return w, nil
 		}
 		w.close()
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	ctx, cancel := s.context()
+	defer cancel()
 	dialer := net.Dialer{Timeout: d.timeout, KeepAlive: keepAlive}
 	conn, err := dialer.DialContext(ctx, "tcp", d.host)
 	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(s.deadline); err != nil {
+		_ = conn.Close()
 		return nil, err
 	}
 	return newWire(conn), nil
@@ -230,33 +218,4 @@ func (d *direct) close() {
 	if d.reaper != nil {
 		d.reaper.Stop()
 	}
-}
-
-// directBody is an answer's body. Its connection is free when it is closed.
-type directBody struct {
-	from  io.Reader
-	wire  *wire // nil when it was given back
-	pool  *direct
-	keep  bool // the server means to
-	whole bool // it was read to its end
-}
-
-func (b *directBody) Read(p []byte) (int, error) {
-	if b.wire == nil {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	n, err := b.from.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.whole = true
-	}
-	return n, err
-}
-
-func (b *directBody) Close() error {
-	if w := b.wire; w != nil {
-		b.wire = nil
-		free := w.free() // else the context has ended, and with it the connection
-		b.pool.give(w, free && b.whole && b.keep)
-	}
-	return nil
 }

@@ -168,12 +168,12 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	}
 	d := newDirect(u, HTTP{}.withDefaults())
 	call := func() {
-		response, err := d.do(t.Context(), func(b []byte) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
+		r, err := d.do(span{t.Context(), time.Now().Add(patience)}, func(b []byte) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.ReadAll(response.Body)
-		_ = response.Body.Close()
+		_, _ = io.ReadAll(r.body)
+		r.end(false)
 	}
 	call()
 	d.reap()

@@ -3,11 +3,13 @@
 
 package loader
 
-// A byte's class in RFC 3986.
+// A byte's class in RFC 3986, and in the names of headers.
 const (
 	unreserved = 1 << iota
 	reserved
 	hexDigit
+	headerName
+	plainValue
 )
 
 var classes = func() (table [256]uint8) {
@@ -21,6 +23,7 @@ var classes = func() (table [256]uint8) {
 	// Without #: in a request it can only be the character, never a delimiter.
 	set(":/?[]@!$&'()*+,;=", reserved)
 	set(digits+"abcdefABCDEF", hexDigit)
+	set(digits+letters+"-_", headerName|plainValue)
 	return table
 }()
 
@@ -43,6 +46,17 @@ func appendEscaped(b []byte, value string, raw bool) []byte {
 		}
 	}
 	return b
+}
+
+// isPlain says whether a value stands in a URL as it is, wherever that is: not even
+// a dot is in it, which could make a path segment . or ..
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if classes[value[i]]&plainValue == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // isTriplet says whether s, which starts with %, goes on with two hex digits.

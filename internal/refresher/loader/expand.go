@@ -27,8 +27,10 @@ type expander struct {
 	keys  *keyspace.Template
 	parts []placeholder
 	tail  string // the literal behind the last part
-	// scheme and host are what every expansion must keep.
-	scheme, host string
+	// scheme and host are what every expansion must keep, and before both as they
+	// are written.
+	scheme, host, before string
+	plain                bool // see isPlainTemplate
 }
 
 // placeholder is a literal and the variable behind it.
@@ -57,6 +59,7 @@ func newExpander(keys *keyspace.Template, template string) (*expander, error) {
 		}
 		if !found {
 			x.tail = literal
+			x.plain = x.isPlainTemplate()
 			return x, nil
 		}
 		name, after, _ := strings.Cut(behind, "}")
@@ -98,7 +101,7 @@ func (x *expander) readAuthority(template string) error {
 	} else if strings.HasSuffix(authority, ":") {
 		return fmt.Errorf("must have a port behind the colon")
 	}
-	x.scheme, x.host = scheme, u.Host
+	x.scheme, x.host, x.before = scheme, u.Host, scheme+"://"+authority
 	return nil
 }
 
@@ -130,48 +133,84 @@ func readVariable(keys *keyspace.Template, expression string) (param int, raw bo
 		expression, keys)
 }
 
-// fixed returns the URL of a template without placeholders.
-func (x *expander) fixed() (*url.URL, error) {
+// fixed returns what every request asks for by a template without placeholders.
+func (x *expander) fixed() (string, error) {
 	if len(x.parts) > 0 {
-		return nil, fmt.Errorf("must not have placeholders together with batch, as one call is for many keys, which are in its body; take %s out",
+		return "", fmt.Errorf("must not have placeholders together with batch, as one call is for many keys, which are in its body; take %s out",
 			x.parts[0].name)
 	}
-	u, err := url.Parse(x.tail)
-	if err != nil {
-		return nil, fmt.Errorf("is not valid: write it like http://catalog.shop.svc/products:batch")
+	u, invalid := x.parse([]byte(x.tail))
+	if invalid != nil {
+		return "", fmt.Errorf("is not valid, or has . or .. as a path segment; write it like http://catalog.shop.svc/products:batch")
 	}
-	return u, nil
+	return u.RequestURI(), nil
 }
 
-// expand returns the URL of a key.
-func (x *expander) expand(key string) (*url.URL, *Error) {
+// target returns what a request for a key asks for: the path and the query of its
+// URL.
+func (x *expander) target(key string) (string, *Error) {
+	var buffer [256]byte
+	b, plain, invalid := x.append(buffer[:0], key)
+	if invalid != nil {
+		return "", invalid
+	}
+	if plain {
+		return string(b[len(x.before):]), nil
+	}
+	u, invalid := x.parse(b)
+	if invalid != nil {
+		return "", invalid
+	}
+	return u.RequestURI(), nil
+}
+
+// append appends the URL of a key. It is plain if it cannot but be valid.
+func (x *expander) append(b []byte, key string) (_ []byte, plain bool, invalid *Error) {
 	var room [keyspace.MaxPlaceholders]string
 	params, ok := x.keys.Match(key, room[:0])
 	if !ok {
-		return nil, failf(InvalidKey, "the key does not match the template %q", x.keys)
+		return nil, false, failf(InvalidKey, "the key does not match the template %q", x.keys)
 	}
-	var buffer [256]byte
-	b := buffer[:0]
+	plain = x.plain
 	for _, p := range x.parts {
 		value := key
 		if p.param != wholeKey {
 			value = params[p.param]
 		}
 		if len(b)+len(value) > maxURLBytes {
-			return nil, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
+			return nil, false, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
 		}
 		b = append(b, p.literal...)
+		plain = plain && isPlain(value)
 		b = appendEscaped(b, value, p.raw)
 	}
 	b = append(b, x.tail...)
 	if len(b) > maxURLBytes {
-		return nil, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
+		return nil, false, failf(InvalidKey, "the key makes a URL of more than %d bytes", maxURLBytes)
 	}
+	return b, plain, nil
+}
+
+// parse reads the URL of a key, and checks it.
+func (x *expander) parse(b []byte) (*url.URL, *Error) {
 	u, err := url.Parse(string(b))
 	if err != nil {
 		return nil, failf(InvalidKey, "the key does not make a valid URL")
 	}
 	return u, x.check(u)
+}
+
+// isPlainTemplate says whether the URL of each key whose parameters are plain is
+// valid, and stays as it is when it is parsed, as that with x for each is. (x is
+// no hex digit, so that nothing before it becomes a triplet.)
+func (x *expander) isPlainTemplate() bool {
+	var b []byte
+	for _, p := range x.parts {
+		b = append(append(b, p.literal...), 'x')
+	}
+	b = append(b, x.tail...)
+	u, invalid := x.parse(b)
+	return invalid == nil && x.before+u.RequestURI() == string(b)
 }
 
 // check looks at the URL as a server will.

@@ -77,7 +77,7 @@ func TestExpand(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u, invalid := x.expand(c.key)
+			u, invalid := x.expand(t, c.key)
 			switch {
 			case invalid != nil && invalid.Reason != InvalidKey:
 				t.Errorf("got %v", invalid)
@@ -162,6 +162,48 @@ func TestExpandAgreesWithUritemplate(t *testing.T) {
 	}
 }
 
+// expand returns the URL of a key, having seen to it that its target is the same.
+func (x *expander) expand(t testing.TB, key string) (*url.URL, *Error) {
+	target, invalid := x.target(key)
+	b, _, never := x.append(nil, key)
+	if never != nil {
+		return nil, never
+	}
+	u, wrong := x.parse(b)
+	if (wrong == nil) != (invalid == nil) || wrong == nil && u.RequestURI() != target {
+		t.Errorf("the target of %q is %s, %v, but its URL is %s, %v", key, target, invalid, u, wrong)
+	}
+	return u, wrong
+}
+
+func TestPlainTemplates(t *testing.T) {
+	keys := keyspace.MustParse("p:{id}")
+	for template, want := range map[string]bool{
+		"http://h/{id}":             true,
+		"http://h:80/a/{id}.json?k": true,
+		"http://h/?k={+id}&l={key}": true,
+		"http://h/a%2Fb/{id}":       true,
+		"http://h?k={id}":           false, // it becomes /?k=
+		"http://h/%2{id}":           false, // e would make a dot of it
+		"http://h/../{id}":          false,
+		"http://h/.{id}":            true,
+	} {
+		x, err := newExpander(keys, template)
+		if err != nil {
+			if want {
+				t.Errorf("%s: %v", template, err)
+			}
+			continue
+		}
+		if x.plain != want {
+			t.Errorf("%s: plain %v, want %v", template, x.plain, want)
+		}
+		for _, key := range []string{"p:1", "p:a-Z_9", "p:e", "p:.", "p:..", "p:2e", "p:a/b"} {
+			_, _ = x.expand(t, key)
+		}
+	}
+}
+
 // FuzzExpand: whatever the key, the server sees the parameters' exact bytes, and
 // {+name} does not reach another host or climb.
 func FuzzExpand(f *testing.F) {
@@ -182,7 +224,7 @@ func FuzzExpand(f *testing.F) {
 		if !ok {
 			return
 		}
-		if u, invalid := exact.expand(key); invalid == nil {
+		if u, invalid := exact.expand(t, key); invalid == nil {
 			seen, err := url.Parse("http://h.test:80" + u.RequestURI())
 			if err != nil {
 				t.Fatalf("%q makes %s, which cannot be read: %v", key, u.RequestURI(), err)
@@ -197,7 +239,7 @@ func FuzzExpand(f *testing.F) {
 				t.Errorf("query %q of key %q, %v", query, key, err)
 			}
 		}
-		if u, invalid := passing.expand(key); invalid == nil {
+		if u, invalid := passing.expand(t, key); invalid == nil {
 			line := u.RequestURI()
 			if u.Host != "h.test" || u.Scheme != "https" || !strings.HasPrefix(line, "/") || strings.ContainsAny(line, "# \r\n\x00") {
 				t.Errorf("%q makes %s with target %q", key, u, line)

@@ -18,21 +18,21 @@ import (
 )
 
 // judge says why an answer is not a value; nil if it is one.
-func (l *Loader) judge(r *http.Response, now time.Time) *Error {
+func (l *Loader) judge(r *reply, now time.Time) *Error {
 	failure := l.judgeStatus(r, now)
 	if failure != nil {
-		failure.Status = r.StatusCode
+		failure.Status = r.status
 		return failure
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" && !l.acceptsEncoded {
+	if encoding := r.header.Get("Content-Encoding"); encoding != "" && encoding != "identity" && !l.acceptsEncoded {
 		failure = failf(BodyBroken, "%s answered with a Content-Encoding that was not asked for", l.urls.host)
-		failure.Status = r.StatusCode
+		failure.Status = r.status
 	}
 	return failure
 }
 
-func (l *Loader) judgeStatus(r *http.Response, now time.Time) *Error {
-	switch code := r.StatusCode; {
+func (l *Loader) judgeStatus(r *reply, now time.Time) *Error {
+	switch code := r.status; {
 	case code == http.StatusOK:
 		return nil
 	case code == http.StatusNotFound, code == http.StatusGone:
@@ -42,7 +42,7 @@ func (l *Loader) judgeStatus(r *http.Response, now time.Time) *Error {
 	default:
 		failure := failf(UnexpectedStatus, "%s answered %s", l.urls.host, statusText(code))
 		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
-			failure.RetryAfter = retryAfter(r.Header.Get("Retry-After"), now)
+			failure.RetryAfter = retryAfter(r.header.Get("Retry-After"), now)
 		}
 		return failure
 	}
@@ -69,9 +69,9 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(wait, 0), MaxRetryAfter)
 }
 
-// ended says that the context ended the load; nil if it did not.
-func (l *Loader) ended(ctx context.Context, doing string) *Error {
-	err := ctx.Err()
+// ended says that the time for the load has ended; nil if it has not.
+func (l *Loader) ended(time interface{ Err() error }, doing string) *Error {
+	err := time.Err()
 	if err == nil {
 		return nil
 	}
@@ -85,8 +85,8 @@ func (l *Loader) ended(ctx context.Context, doing string) *Error {
 
 // notAnswered puts an error of RoundTrip into a class. None of its text goes
 // into the result.
-func (l *Loader) notAnswered(ctx context.Context, err error) *Error {
-	if failure := l.ended(ctx, "answer"); failure != nil {
+func (l *Loader) notAnswered(s span, err error) *Error {
+	if failure := l.ended(s, "answer"); failure != nil {
 		return failure
 	}
 	if what, ok := tlsFailure(err); ok {

@@ -27,7 +27,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
@@ -36,8 +35,8 @@ import (
 // Loader loads the values of one keyspace. It is safe for concurrent use.
 type Loader struct {
 	urls      *expander
-	batchURL  *url.URL // where a batch is asked for
-	batchSize int      // 0 without batches
+	batch     string // what a batch is asked for at: path and query
+	batchSize int    // 0 without batches
 	timeout   time.Duration
 	maxBody   int64
 	send      sender
@@ -55,9 +54,9 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loader URL %w", err)
 	}
-	var batchURL *url.URL
+	var batch string
 	if cfg.BatchSize > 0 {
-		if batchURL, err = urls.fixed(); err != nil {
+		if batch, err = urls.fixed(); err != nil {
 			return nil, fmt.Errorf("loader URL %w", err)
 		}
 	}
@@ -72,13 +71,13 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	accepts := header.Get("Accept-Encoding")
 	l := &Loader{
 		urls:           urls,
-		batchURL:       batchURL,
+		batch:          batch,
 		batchSize:      cfg.BatchSize,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
 		acceptsEncoded: accepts != "" && accepts != "identity",
 	}
-	l.send, l.close = newSender(&url.URL{Scheme: urls.scheme, Host: urls.host}, cfg, header, host, o)
+	l.send, l.close = newSender(urls.before, cfg, header, host, o)
 	return l, nil
 }
 
@@ -137,33 +136,51 @@ func (l *Loader) load(ctx context.Context, key string) Result {
 	if l.batchSize > 0 {
 		return l.LoadMany(ctx, []string{key}, nil)[0]
 	}
-	u, invalid := l.urls.expand(key)
+	target, invalid := l.urls.target(key)
 	if invalid != nil {
 		return Result{Err: invalid}
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	value, failure := l.exchange(ctx, cancel, u, nil)
+	value, failure := l.exchange(ctx, target, nil)
 	return Result{value, failure}
 }
 
-// exchange sends a request and returns the body of the answer. cancel ends ctx; it
-// is called by then if the connection is to be given up, and must be called
-// after, so that it cannot cut short a connection worth keeping.
-func (l *Loader) exchange(ctx context.Context, cancel func(), u *url.URL, question []byte) ([]byte, *Error) {
-	response, err := l.send(ctx, u, question)
+// exchange sends a request and returns the body of the answer.
+func (l *Loader) exchange(ctx context.Context, target string, question []byte) ([]byte, *Error) {
+	span := span{ctx, time.Now().Add(l.timeout)}
+	r, err := l.send(span, target, question)
 	if err != nil {
-		return nil, l.notAnswered(ctx, err)
+		return nil, l.notAnswered(span, err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if failure := l.judge(response, time.Now()); failure != nil {
-		drain(response, cancel)
+	if failure := l.judge(r, time.Now()); failure != nil {
+		drain(r)
+		r.end(false)
 		return nil, failure
 	}
-	value, failure := l.read(ctx, response)
-	if failure != nil {
-		cancel() // so that Close, whatever net/http makes of it, does not read on
-		return nil, failure
+	value, failure := l.read(span, r)
+	r.end(failure != nil)
+	return value, failure
+}
+
+// span is for how long a call may take. It is no context, as the timer of one
+// would cost more than all else that a call does here.
+type span struct {
+	ctx      context.Context
+	deadline time.Time
+}
+
+// Err returns why the time is over: context.Canceled or context.DeadlineExceeded,
+// or nil while it is not.
+func (s span) Err() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
 	}
-	return value, nil
+	if !time.Now().Before(s.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// context returns a context for the span.
+func (s span) context() (context.Context, context.CancelFunc) {
+	return context.WithDeadline(s.ctx, s.deadline)
 }

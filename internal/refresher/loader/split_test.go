@@ -4,9 +4,11 @@
 package loader
 
 import (
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,52 @@ func TestTwoPoisonousKeysHarmThemselvesAlone(t *testing.T) {
 		results := newBatchLoader(t, base, 100, HTTP{}).LoadMany(t.Context(), keys, nil)
 		if n := good(t, keys, results); n != 98 || b.calls() > 1+4*7 {
 			t.Errorf("%v: %d values after %d calls", pair, n, b.calls())
+		}
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for n, want := range map[int][]int{1: {1}, 2: {1, 1}, 3: {1, 1, 1}, 5: {1, 1, 1, 2}, 100: {25, 25, 25, 25}, 7: {1, 2, 2, 2}} {
+		var got []int
+		for _, p := range (part{make([]string, n), make([]Result, n)}).split() {
+			got = append(got, len(p.keys))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d keys in parts of %v, want %v", n, got, want)
+		}
+	}
+}
+
+// failing is a transport that answers in batches, with 500 where bad says so, and
+// counts its calls.
+func failing(bad func(asked []string) bool) (calls *int, _ http.RoundTripper) {
+	calls = new(int)
+	return calls, transportFunc(func(r *http.Request) (*http.Response, error) {
+		*calls++
+		w := httptest.NewRecorder()
+		var question struct{ Keys []string }
+		if err := json.NewDecoder(r.Body).Decode(&question); err != nil || bad(question.Keys) {
+			w.WriteHeader(http.StatusInternalServerError)
+		} else {
+			values(w, question.Keys)
+		}
+		return w.Result(), nil
+	})
+}
+
+func TestThreePoisonousKeysHarmThemselvesAlone(t *testing.T) {
+	keys := someKeys(16)
+	for i := range keys {
+		for j := range i {
+			for k := range j {
+				calls, transport := failing(func(asked []string) bool {
+					return slices.Contains(asked, keys[i]) || slices.Contains(asked, keys[j]) || slices.Contains(asked, keys[k])
+				})
+				l := newBatchLoader(t, "http://h", 16, HTTP{}, WithTransport(transport))
+				if n := good(t, keys, l.LoadMany(t.Context(), keys, nil)); n != 13 {
+					t.Fatalf("%d, %d, %d: %d values after %d calls", i, j, k, n, *calls)
+				}
+			}
 		}
 	}
 }

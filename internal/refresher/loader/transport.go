@@ -5,7 +5,6 @@ package loader
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -49,13 +48,13 @@ func WithTLSConfig(c *tls.Config) Option {
 	return func(o *options) { o.tls = c.Clone() }
 }
 
-// sender sends one request, a POST if it has a body. It is a closure, so that
+// sender sends one request for a path and query, a POST if it has a body. It is a closure, so that
 // nothing that prints a Loader, by reflection or otherwise, reaches the headers.
-type sender func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error)
+type sender func(s span, target string, body []byte) (*reply, error)
 
 // newSender returns what calls the loader, and what closes its connections.
-func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
-	if o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
+func newSender(origin string, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
+	if base, err := url.Parse(origin); err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
 		return sendDirect(base, cfg, header, host)
 	}
 	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
@@ -64,7 +63,12 @@ func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o optio
 		o.transport, closeIdle = transport, transport.CloseIdleConnections
 	}
 	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
-	return func(ctx context.Context, u *url.URL, body []byte) (*http.Response, error) {
+	return func(s span, target string, body []byte) (*reply, error) {
+		u, err := url.Parse(origin + target)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := s.context()
 		r := blank.WithContext(ctx)
 		r.URL = u
 		if r.Header = header; !shared {
@@ -75,7 +79,12 @@ func newSender(base *url.URL, cfg HTTP, header http.Header, host string, o optio
 			r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 			r.Body, _ = r.GetBody()
 		}
-		return o.transport.RoundTrip(r)
+		response, err := o.transport.RoundTrip(r) //nolint:bodyclose // transportCall.end closes it
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		return &reply{response.StatusCode, response.Header, response.ContentLength, response.Body, &transportCall{body: response.Body, cancel: cancel}}, nil
 	}, closeIdle
 }
 

@@ -17,6 +17,9 @@ import (
 // errNoAnswer is in the error of a call to which not a byte was answered.
 var errNoAnswer = errors.New("no answer")
 
+// maxKeptBytes is how much room for requests a connection keeps.
+const maxKeptBytes = 16 << 10
+
 var errLongHeaders = errors.New("the answer's headers are too long")
 
 // wire is a connection of direct.
@@ -72,31 +75,55 @@ func (w *wire) quiet() bool {
 	return w.raw.Read(w.peek) == nil && w.alive
 }
 
-// call sends a request, and reads the answer up to its body.
-func (w *wire) call(ctx context.Context, request func(b []byte) []byte) (*http.Response, error) {
-	w.free = context.AfterFunc(ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
-	w.left = maxHeaderBytes
-	w.out = request(w.out[:0])
-	_, errWrite := w.conn.Write(w.out)
+// exchange sends a request, and reads the answer up to its body into c.
+func (w *wire) exchange(request func(b []byte) []byte, c *directCall) error {
+	w.free = context.AfterFunc(c.span.ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
+	err := w.write(request)
 	// A server may answer before it has read everything, and close. What it
 	// said is then worth more than that it did not listen.
-	if _, err := w.in.Peek(1); err != nil {
+	if _, unread := w.in.Peek(1); unread != nil {
+		err = errors.Join(errNoAnswer, err, unread)
+	} else {
+		c.keep = err == nil
+		err = w.readHead(c)
+		w.left = math.MaxInt64
+	}
+	if err != nil {
 		w.free()
-		return nil, errors.Join(errNoAnswer, errWrite, err)
+	}
+	return err
+}
+
+func (w *wire) write(request func(b []byte) []byte) error {
+	w.left = maxHeaderBytes
+	w.out = request(w.out[:0])
+	_, err := w.conn.Write(w.out)
+	if cap(w.out) > maxKeptBytes {
+		w.out = nil
+	}
+	return err
+}
+
+// readHead reads an answer up to its body.
+func (w *wire) readHead(c *directCall) error {
+	here, _ := w.in.Peek(w.in.Buffered())
+	if size, length, ok := plainHead(here); ok {
+		_, _ = w.in.Discard(size)
+		c.status, c.length = http.StatusOK, length
+		c.plain, c.left = w.in, length
+		return nil
 	}
 	for {
-		response, err := http.ReadResponse(w.in, nil)
+		response, err := http.ReadResponse(w.in, nil) //nolint:bodyclose // the connection is directCall.end's to close
 		if err != nil {
-			w.free()
-			return nil, err
+			return err
 		}
-		if code := response.StatusCode; code/100 == 1 && code != http.StatusSwitchingProtocols {
-			continue // a hint; all of them together are bounded by left
+		code := response.StatusCode
+		if code/100 == 1 && code != http.StatusSwitchingProtocols {
+			continue // a hint; all of them together are bounded by w.left
 		}
-		w.left = math.MaxInt64
-		if errWrite != nil {
-			response.Close = true
-		}
-		return response, nil
+		c.status, c.header, c.length, c.other = code, response.Header, response.ContentLength, response.Body
+		c.keep = c.keep && !response.Close && code >= 200
+		return nil
 	}
 }
