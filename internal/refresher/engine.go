@@ -28,6 +28,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // Options are what an Engine takes from its host. The zero Options are usable.
@@ -237,6 +238,10 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
 	if p.srv != nil {
 		snap.Redis = p.srv.status()
+		snap.Watch = p.srv.watch.Status()
+		if p.plan.Keyspaces[0].KeyEvents == Off {
+			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
+		}
 	}
 	for _, k := range p.plan.Keyspaces {
 		v := p.lanes[k.Name].view.Load()

@@ -94,6 +94,10 @@ func (l *lane) finish(r result, now time.Time) {
 	if r.token == l.force.token && r.tried() {
 		l.force.tried(l, id)
 	}
+	if l.answered(r, now) {
+		l.forget(id)
+		return
+	}
 	l.next(id, r, now)
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 const (
@@ -56,6 +57,8 @@ type lane struct {
 	account  account
 	force    force
 
+	admission *watch.Admission // of keys that readers miss
+
 	view atomic.Pointer[view]
 }
 
@@ -68,6 +71,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
+	l.admission = admission(set)
 	l.slots.resize(set.MaxConcurrent)
 	l.publish()
 	return l
@@ -191,7 +195,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id)}
+	j := job{key: l.keys.Name(id), missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -225,6 +229,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	if set != l.set {
 		l.set.loader.Close()
 		l.limiter = limiter(set.MaxPerSecond)
+		l.admission = admission(set)
 		l.slots.resize(set.MaxConcurrent)
 		l.set = set
 		l.breaker = breaker{}

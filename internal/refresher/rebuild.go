@@ -35,9 +35,10 @@ const (
 
 // job is one key to rebuild.
 type job struct {
-	key   string
-	token string // of the refresh on demand that it serves, whatever its age
-	rests bool   // it was loaded so recently that only a loss makes it due
+	key    string
+	token  string // of the refresh on demand that it serves, whatever its age
+	missed bool   // by a reader: it is filled even if it is not kept
+	rests  bool   // it was loaded so recently that only a loss makes it due
 }
 
 // result is what became of a job.
@@ -125,7 +126,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	switch {
 	case a.Lease == nil:
 		res.outcome = held
-	case missing && r.set.kept():
+	case missing && (r.set.kept() || j.missed):
 	case missing:
 		res.outcome = gone
 	case a.Type != "string":

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // Snapshot is how a policy stands.
 type Snapshot struct {
 	Redis     redisconn.Status
+	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
 	// Refreshed is the plan's Refresh token once every key was tried since.
