@@ -17,6 +17,7 @@ import (
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // reportInterval lies at least between two writes of a policy's numbers.
@@ -132,6 +133,7 @@ func (s situation) judge(out *cachev1alpha1.CachePolicyStatus) {
 	set(cachev1alpha1.ConditionRedisReachable, redis)
 	set(cachev1alpha1.ConditionLoadersHealthy, loaders)
 	set(cachev1alpha1.ConditionFresh, fresh)
+	set(cachev1alpha1.ConditionWatching, s.watching())
 	setIf(cachev1alpha1.ConditionWarning, warning(s.policy))
 }
 
@@ -185,6 +187,29 @@ func (s situation) fresh() verdict {
 	default:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysStale, message}
 	}
+}
+
+// watching says by what new keys are found.
+func (s situation) watching() verdict {
+	if !s.running {
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonProbing, "nothing is refreshed, so nothing is looked for"}
+	}
+	w := s.snapshot.Watch
+	v := verdict{metav1.ConditionFalse, string(w.Reason), w.Message}
+	switch w.Reason {
+	case "", watch.Probing:
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonProbing, "it is not known yet whether Redis sends key events"}
+	case watch.Watching:
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeyEvents, w.Message}
+	case watch.Off:
+		v.reason = cachev1alpha1.ReasonEventsOff
+	case watch.Unavailable:
+		v.reason = cachev1alpha1.ReasonEventsUnavailable
+	}
+	if shortest := s.snapshot.ShortestExpire; shortest > 0 && !w.Heard() {
+		v.message += fmt.Sprintf(". New keys are found by listings, which is soon enough for an expire of %s or more", shortest.Round(100*time.Millisecond))
+	}
+	return v
 }
 
 // warning says where a guard timeout lets a key expire during a slow load.

@@ -229,7 +229,7 @@ func TestConditionsThatHaveBeenTrueGoWhenTheyAreNot(t *testing.T) {
 	}
 	after := well()
 	after.policy.Status = s.policy.Status
-	if is := conditions(status(after, now)); is[cachev1alpha1.ConditionStalled] != "" || is[cachev1alpha1.ConditionWarning] != "" || len(is) != 4 {
+	if is := conditions(status(after, now)); is[cachev1alpha1.ConditionStalled] != "" || is[cachev1alpha1.ConditionWarning] != "" || len(is) != 5 {
 		t.Errorf("got %v", is)
 	}
 }

@@ -244,6 +244,9 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 		}
 	}
 	for _, k := range p.plan.Keyspaces {
+		if took := p.srv.took.Load(); took > 0 && !k.kept() {
+			snap.ShortestExpire = max(snap.ShortestExpire, newTiming(k).keptByListing(time.Duration(took)))
+		}
 		v := p.lanes[k.Name].view.Load()
 		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
 		if v.refreshed != p.plan.Refresh {

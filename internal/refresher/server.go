@@ -42,6 +42,7 @@ type server struct {
 
 	watch     *watch.Watcher
 	listeners atomic.Pointer[keyspace.Index[*lane]] // to key events
+	took      atomic.Int64                          // the last listing; nanoseconds
 
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
@@ -243,9 +244,13 @@ func (s *server) list(ctx context.Context) {
 		}
 		s.subscribe(ctx)
 		drained(s.wantList)
+		began := time.Now()
 		err := s.listOnce(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if err == nil {
+			s.took.Store(int64(time.Since(began)))
 		}
 		s.change(func() {
 			s.unlisted = redisconn.Status{}

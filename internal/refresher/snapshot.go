@@ -16,6 +16,10 @@ type Snapshot struct {
 	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
+	// ShortestExpire is the shortest for which listings alone find each key before
+	// it is stale, by what the last one took. 0 before the first, and for kept keys.
+	ShortestExpire time.Duration
+
 	// Refreshed is the plan's Refresh token once every key was tried since.
 	Refreshed string
 }

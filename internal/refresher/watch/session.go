@@ -106,22 +106,8 @@ func (s *session) settle(ctx context.Context) (Status, error) {
 	if err := s.subscribe(ctx, s.ps.Subscribe, trial...); err != nil && (space != nil || !redisconn.IsReply(err)) {
 		return Status{}, notSubscribed(err) // one of the two forms will do
 	}
-	if err := s.check(ctx); err != nil {
+	if err := s.findOut(ctx); err != nil {
 		return Status{}, err
-	}
-	s.by, s.misses = s.choose()
-	if s.want.configure && (s.by == 0 || s.want.misses && !s.misses) {
-		if err := s.configure(ctx); err != nil && (s.by == 0 || !isRefused(err)) {
-			return Status{}, err
-		}
-		if err := s.check(ctx); err != nil {
-			return Status{}, err
-		}
-		s.by, s.misses = s.choose()
-	}
-	if s.by == 0 {
-		return Status{}, refused{EventsNotSent, fmt.Sprintf(
-			"this Redis sends no events of new keys: set %s there to %s or more, or let Keepfresh do it by redis.keyEvents: Configure", setting, union("", s.want.misses))}
 	}
 	if err := s.listen(ctx, trial); err != nil {
 		return Status{}, err
@@ -130,6 +116,29 @@ func (s *session) settle(ctx context.Context) (Status, error) {
 		return Status{MissesNotSent, "new keys are heard of at once, but this Redis sends no events of misses, which onMiss: Rebuild needs: add m to its " + setting}, nil
 	}
 	return Status{Watching, "Redis tells of new keys by key events"}, nil
+}
+
+// findOut finds out by what means to watch, and has Redis configured for it if
+// that is wanted.
+func (s *session) findOut(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	s.by, s.misses = s.choose()
+	if s.want.configure && (s.by == 0 || s.want.misses && !s.misses) {
+		if err := s.configure(ctx); err != nil && (s.by == 0 || !isRefused(err)) {
+			return err
+		}
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+		s.by, s.misses = s.choose()
+	}
+	if s.by == 0 {
+		return refused{EventsNotSent, fmt.Sprintf(
+			"this Redis sends no events of new keys: set %s there to %s or more, or let Keepfresh do it by redis.keyEvents: Configure", setting, union("", s.want.misses))}
+	}
+	return nil
 }
 
 // choose says by which means to watch, 0 for none, and whether misses come. By
@@ -183,10 +192,7 @@ func (s *session) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.w.changed:
-			s.w.mu.Lock()
-			same := s.w.want.equal(s.want)
-			s.w.mu.Unlock()
-			if !same {
+			if !s.w.wants(s.want) {
 				return nil
 			}
 			s.w.become(s.want, s.w.Status())
@@ -208,15 +214,23 @@ func (s *session) watch(ctx context.Context) error {
 				}
 			}
 		case <-check.C:
-			if err := s.check(ctx); err != nil {
+			if err := s.recheck(ctx); err != nil {
 				return err
-			}
-			if by, misses := s.choose(); by != s.by || s.want.misses && misses != s.misses {
-				return errStopped
 			}
 			check.Reset(vary(s.w.pace.check))
 		}
 	}
+}
+
+// recheck says whether the same events come as before.
+func (s *session) recheck(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if by, misses := s.choose(); by != s.by || s.want.misses && misses != s.misses {
+		return errStopped
+	}
+	return nil
 }
 
 // read hands on what comes, until the connection fails.

@@ -268,6 +268,12 @@ func (w *Watcher) run(ctx context.Context) {
 	}
 }
 
+func (w *Watcher) wants(s subject) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.want.equal(s)
+}
+
 // become notes how watching for want stands.
 func (w *Watcher) become(want subject, s Status) {
 	w.mu.Lock()
