@@ -113,6 +113,7 @@ func (l *lane) stop() {
 func (l *lane) run() {
 	defer close(l.done)
 	defer func() { l.set.loader.Close() }()
+	defer l.slots.close()
 	defer l.cancel()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
