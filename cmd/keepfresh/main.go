@@ -33,6 +33,7 @@ import (
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/controllers"
 	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/version"
 )
 
 // The election of a leader, which is told in events of the core group:
@@ -53,24 +54,39 @@ type options struct {
 	leaderElect            bool
 	electionNamespace      string
 	watchNamespaces        string
+	checkNamespace         string
 	zap                    zap.Options
 }
 
 func main() {
 	var o options
+	showVersion := flag.Bool("version", false, "Print the version and exit.")
 	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where to serve metrics by HTTP; 0 serves none.")
 	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where to serve /healthz and /readyz; 0 serves none.")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Let only one of several replicas work at a time.")
 	flag.StringVar(&o.electionNamespace, "leader-election-namespace", "", "The namespace of the election's Lease; the Pod's own if empty.")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
+	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
 	o.zap.BindFlags(flag.CommandLine)
 	flag.Parse()
+	if *showVersion {
+		fmt.Println("keepfresh", version.Get())
+		return
+	}
 
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))
 	redis.SetLogger(redisLog{log.WithName("redis")})
-	if err := run(ctrl.SetupSignalHandler(), o, log); err != nil {
+	ctx := ctrl.SetupSignalHandler()
+	if o.checkNamespace != "" {
+		if err := check(ctx, o.checkNamespace, os.Stdout); err != nil {
+			log.Error(err, "The check failed")
+			os.Exit(1)
+		}
+		return
+	}
+	if err := run(ctx, o, log); err != nil {
 		log.Error(err, "Keepfresh ends")
 		os.Exit(1)
 	}
