@@ -13,6 +13,12 @@ TESTFLAGS ?=
 # As hack/envtest/get.sh builds Kubernetes: what is in both is compiled once.
 go_build = CGO_ENABLED=0 go build -trimpath
 
+# What the image is called, what it bears as its version, and what it runs on.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE ?= ghcr.io/keepfresh/keepfresh:$(VERSION)
+IMAGE_ARCHES ?= amd64 arm64
+IMAGE_FLAGS ?=
+
 .PHONY: help
 help: ## Say what there is (the default)
 	@echo 'Keepfresh: make <target>'
@@ -20,6 +26,9 @@ help: ## Say what there is (the default)
 	@echo
 	@echo 'Variables, in the environment or after make:'
 	@echo '  DEMO_SECONDS        end the demo after this many seconds, and judge it'
+	@echo '  IMAGE, VERSION      the name of the image, and the version that it bears'
+	@echo '  IMAGE_ARCHES        what the image runs on (amd64 arm64)'
+	@echo '  IMAGE_FLAGS         further flags for hack/image, such as --push'
 	@echo '  PACKAGES, TESTFLAGS what to test (./...), and further flags for go test'
 	@echo '  KUBEBUILDER_ASSETS  your own folder of kube-apiserver, etcd and kubectl'
 	@echo '  REDIS_SERVER        your own redis-server, 7.0 or later, or valkey-server'
@@ -46,6 +55,24 @@ lint: ## Run golangci-lint (.golangci.yml)
 build: ## Build the operator: bin/keepfresh
 	@echo 'build: bin/keepfresh'
 	@$(go_build) -o bin/keepfresh ./cmd/keepfresh
+
+.PHONY: image
+image: ## Build the operator's container image, with no engine: bin/image/keepfresh.tar
+	@for arch in $(IMAGE_ARCHES); do \
+		echo "image: bin/image/$$arch/keepfresh"; \
+		GOOS=linux GOARCH=$$arch $(go_build) -o bin/image/$$arch/keepfresh \
+			-ldflags '-s -w -X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' ./cmd/keepfresh; \
+	done; \
+	CGO_ENABLED=0 go build -C hack/image -trimpath -buildvcs=false -o $(CURDIR)/bin/tools/image .; \
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} bin/tools/image \
+		--name $(IMAGE) --output bin/image/keepfresh.tar \
+		$(foreach arch,$(IMAGE_ARCHES),--binary bin/image/$(arch)/keepfresh:$(arch)) \
+		--label org.opencontainers.image.title=keepfresh \
+		--label org.opencontainers.image.description='Keeps Redis caches fresh, as CachePolicies declare' \
+		--label org.opencontainers.image.source=https://github.com/keepfresh/keepfresh \
+		--label org.opencontainers.image.licenses=Apache-2.0 \
+		--label org.opencontainers.image.version=$(VERSION) \
+		--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_FLAGS)
 
 .PHONY: generate
 generate: ## Generate the API types' deep copies

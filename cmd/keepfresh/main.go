@@ -34,6 +34,7 @@ import (
 	"github.com/keepfresh/keepfresh/controllers"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/version"
+	"github.com/keepfresh/keepfresh/internal/version"
 )
 
 // The election of a leader, which is told in events of the core group:
@@ -60,6 +61,7 @@ type options struct {
 
 func main() {
 	var o options
+	showVersion := flag.Bool("version", false, "Print the version and exit.")
 	showVersion := flag.Bool("version", false, "Print the version and exit.")
 	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where to serve metrics by HTTP; 0 serves none.")
 	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where to serve /healthz and /readyz; 0 serves none.")
