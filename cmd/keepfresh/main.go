@@ -63,7 +63,7 @@ func main() {
 	showVersion := flag.Bool("version", false, "Print the version and exit.")
 	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where to serve metrics by HTTP; 0 serves none.")
 	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where to serve /healthz and /readyz; 0 serves none.")
-	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Elect one of several replicas to write status. All of them refresh.")
+	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Let only one of several replicas work at a time.")
 	flag.StringVar(&o.electionNamespace, "leader-election-namespace", "", "The namespace of the election's Lease; the Pod's own if empty.")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
 	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
@@ -102,21 +102,21 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		return fmt.Errorf("find the API server (set --kubeconfig or KUBECONFIG, or run in a Pod): %w", err)
 	}
 	mgr, err := ctrl.NewManager(conf, ctrl.Options{
-		Scheme:                  scheme,
-		Client:                  controllers.ClientOptions(),
-		Metrics:                 metricsserver.Options{BindAddress: o.metricsAddr},
-		HealthProbeBindAddress:  o.probeAddr,
-		GracefulShutdownTimeout: new(stopTimeout),
-		Cache:                   cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
+		Scheme:                        scheme,
+		Client:                        controllers.ClientOptions(),
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.probeAddr,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "keepfresh.cache.keepfresh.dev",
+		LeaderElectionNamespace:       o.electionNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       new(stopTimeout),
+		Cache:                         cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
 	})
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
 
-	election, err := elect(mgr, o)
-	if err != nil {
-		return err
-	}
 	wakeups := &controllers.Wakeups{}
 	engine := refresher.New(refresher.Options{
 		OnChange:   wakeups.Notify,
@@ -124,11 +124,10 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})
 	reconciler := &controllers.CachePolicyReconciler{
-		Client:   mgr.GetClient(),
-		Engine:   engine,
-		Events:   mgr.GetEventRecorder("keepfresh"),
-		Wakeups:  wakeups,
-		Election: election,
+		Client:  mgr.GetClient(),
+		Engine:  engine,
+		Events:  mgr.GetEventRecorder("keepfresh"),
+		Wakeups: wakeups,
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controller (does the API server at %s answer, and has it the CachePolicy CRD?): %w", conf.Host, err)
@@ -141,18 +140,6 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	defer cancel()
 	engine.Close(drain)
 	return err
-}
-
-// elect has the manager take part in the election of a leader, if it should.
-func elect(mgr manager.Manager, o options) (*controllers.Election, error) {
-	if !o.leaderElect {
-		return nil, nil
-	}
-	election, err := controllers.NewElection(mgr, o.electionNamespace)
-	if err != nil {
-		return nil, fmt.Errorf("set up the election of a leader (outside of a Pod, set --leader-election-namespace): %w", err)
-	}
-	return election, mgr.Add(election)
 }
 
 // start runs the manager until ctx ends. A manager that waits for its caches
