@@ -55,7 +55,13 @@ type account struct {
 	noExpiry, noExpiring int64     // keys without expiry: in the last listing, in the present one
 }
 
-type counts struct{ keys, fresh, stale, missing, late, ignored int64 }
+type counts struct {
+	keys, fresh, stale, missing, late, ignored int64
+
+	queued  int64         // due, but not begun
+	nearest time.Duration // the life left to the key that expires first
+	there   bool          // there is one
+}
 
 func (a *account) untracked(pass uint64) {
 	if pass != 0 {
@@ -161,6 +167,10 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 			continue
 		}
 		c.keys++
+		if e.queue == l.ready || e.queue == l.waiting && !e.at.After(now) {
+			c.queued++
+		}
+		c.near(e, now)
 		overdue := now.Sub(e.missing)
 		switch {
 		case e.missing.IsZero() && now.Before(e.expiry):
@@ -185,6 +195,13 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 	}
 	c.ignored += l.account.noExpiry
 	return c, oldest
+}
+
+// near keeps the life left to the key that expires first.
+func (c *counts) near(e *entry, now time.Time) {
+	if left := e.expiry.Sub(now); e.missing.IsZero() && (!c.there || left < c.nearest) {
+		c.nearest, c.there = left, true
+	}
 }
 
 // corrected adds to a count what a sample says of the keys outside of it. A
@@ -246,7 +263,8 @@ func (l *lane) publish() {
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
 		LastFailure: l.account.lastFailure,
 	}}
-	l.metrics.show(v.KeyspaceSnapshot, l.ready.Len())
+	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.breaker.over(l) > 0)
+	l.metrics.reach(l.srv.status())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
 		l.eng.opts.OnChange(l.id)

@@ -196,7 +196,7 @@ func (e *Engine) retire(id ID, p *policy) {
 			defer e.mu.Unlock()
 			e.release(p.srv.conf)
 			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
-				e.metrics.forget(id, name)
+				e.metrics.forget(id, name, now == nil)
 			}
 		})
 	}

@@ -21,6 +21,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		switch {
 		case f.TTL == discover.Missing && !l.set.kept():
 			if e != nil && !e.busy && f.At.After(e.loaded) {
+				l.noteExpired(e, f.At)
 				l.forget(e)
 			}
 			continue
@@ -65,6 +66,7 @@ const tolerance = 100 * time.Millisecond
 // since it became stale, so that a key which is late stays so.
 func (l *lane) lose(e *entry, now time.Time) {
 	if e.missing.IsZero() {
+		l.noteExpired(e, now)
 		e.missing = now
 		if e.expired(now) {
 			e.missing = e.expiry.Add(l.set.timing.staleAge - l.set.timing.expire)
@@ -158,27 +160,28 @@ func (l *lane) next(e *entry, r result, now time.Time) {
 	case deleted:
 		l.deleted(e, now)
 		return
+	case held:
+		l.lookAgain(e, now.Add(l.set.timing.whileHeld(l.eng.opts.Lease, rand.Float64())))
+		return
 	}
 	l.failures(e, 0)
 	switch r.outcome {
 	case committed:
 		l.account.lastRefresh = now
 		if e.missing.IsZero() {
-			l.metrics.late(max(0, -l.set.timing.untilStale(e.expiry.Sub(now))))
+			if r.fill {
+				l.noteExpired(e, now)
+			}
+			l.metrics.refreshed(-l.set.timing.untilStale(e.expiry.Sub(now)))
 		}
 		l.reschedule(e, r.ttl, now)
 	case notDue:
 		l.reschedule(e, r.ttl, now)
 	case gone:
-		if e.expired(now) {
-			l.metrics.expired()
-		}
+		l.noteExpired(e, now)
 		l.forget(e)
 	case changed, aborted:
 		l.lookAgain(e, now)
-	case held:
-		lease := min(l.eng.opts.Lease, l.set.GuardTimeout)
-		l.lookAgain(e, now.Add(lease+time.Duration(rand.Float64()*float64(lease)/10)))
 	case ignored:
 		l.ignore(e, now)
 	}
@@ -197,6 +200,14 @@ func (l *lane) deleted(e *entry, now time.Time) {
 // expired says that a key's lifetime is over, as far as is known of it.
 func (e *entry) expired(now time.Time) bool {
 	return !e.expiry.IsZero() && now.After(e.expiry.Add(-tolerance))
+}
+
+// noteExpired counts a key that is not there, if its lifetime is over: else it
+// was deleted.
+func (l *lane) noteExpired(e *entry, now time.Time) {
+	if e.missing.IsZero() && e.expired(now) {
+		l.metrics.expired()
+	}
 }
 
 func (l *lane) retry(e *entry, now time.Time) {

@@ -46,7 +46,9 @@ type result struct {
 	rest    time.Duration // for which the key need not be loaded again
 	failure *Failure      // of failed, lost, ignored, notFound and deleted
 	redis   bool          // the failure is not the loader's
+	fill    bool          // the key was missing when it was acquired
 	after   time.Duration // the loader asked to be left alone for so long
+	noValue loader.Reason // why the load brought no value; empty if it did, or there was none
 }
 
 // rebuilder carries a batch of jobs from acquire to commit. It runs outside the
@@ -92,6 +94,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	case a.Lease == nil:
 		res.outcome = held
 	case missing && r.set.kept():
+		res.fill = true
 	case missing:
 		res.outcome = gone
 	case a.Type != "string":
@@ -123,6 +126,7 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 	if !errors.As(err, &e) {
 		e = &loader.Error{Reason: loader.ConnectionFailed, Message: err.Error()}
 	}
+	res.noValue = e.Reason
 	res.failure = failure(string(e.Reason), "key %q: %s", res.entry.key, e.Message)
 	switch {
 	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing:
@@ -137,6 +141,7 @@ func (r *rebuilder) load(ctx context.Context, res result, a guard.Acquisition) r
 	default:
 		res.outcome, res.after = failed, e.RetryAfter
 		if errors.Is(cause, context.DeadlineExceeded) {
+			res.noValue = loader.Timeout
 			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.entry.key, r.set.GuardTimeout)
 		}
 	}
