@@ -88,6 +88,10 @@ manifests: ## Generate the CRD and the operator's RBAC
 	$$gen rbac:roleName=keepfresh-manager paths=./api/... paths=./controllers/... paths=./cmd/... \
 		output:rbac:dir=config/rbac
 
+.PHONY: chart
+chart: ## Write the chart's copies of config/, its README, and dist/install.yaml
+	@hack/chart/make.sh
+
 .PHONY: verify
 verify: ## Check that generated files and go.mod are up to date
 	@hack/verify.sh
