@@ -48,8 +48,10 @@ test: ## Run all tests, with a real API server, a real Redis and the race detect
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)
 	@lint=$$(hack/tools/get.sh golangci-lint); \
-	echo 'lint: golangci-lint run'; \
-	$$lint run --allow-parallel-runners ./...
+	for module in . hack/image; do \
+		echo "lint: golangci-lint run in $$module"; \
+		(cd $$module; $$lint run --allow-parallel-runners ./...); \
+	done
 
 .PHONY: build
 build: ## Build the operator: bin/keepfresh

@@ -33,7 +33,7 @@ for path in "${generated[@]}"; do
 	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests (and remove files that are generated no more)"
 done
 
-for module in . hack/tools; do
+for module in . hack/tools hack/image; do
 	echo "verify: $module/go.mod is tidy"
 	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"
 done

@@ -54,36 +54,43 @@ func assemble(o *options) (*packed, error) {
 	return p, nil
 }
 
-// image makes the image for one architecture. What changes least lies lowest,
-// so that nodes and registries that have it need not get it again.
-func (o *options) image(b binary) (v1.Image, error) {
-	program, further := tree{}, tree{}
-	target := "/" + filepath.Base(b.path)
-	if err := program.add(addition{b.path, target}); err != nil {
-		return nil, err
+// files returns the program, and what it needs besides.
+func (o *options) files(b binary) (program, further tree, err error) {
+	program, further = tree{}, tree{}
+	if err := program.add(addition{b.path, "/" + filepath.Base(b.path)}); err != nil {
+		return nil, nil, err
 	}
 	sources := []string{b.path}
-	for _, a := range o.files {
+	for _, a := range o.further {
 		if err := further.add(a); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sources = append(sources, a.source)
 	}
 	for _, source := range sources {
 		needed, err := libraries(source)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(needed) > 0 && !o.libraries {
-			return nil, fmt.Errorf("%s needs shared libraries, such as %s, that the image would lack: build it static (CGO_ENABLED=0), or set --libraries", source, needed[len(needed)-1])
+			return nil, nil, fmt.Errorf("%s needs shared libraries, such as %s, that the image would lack: build it static (CGO_ENABLED=0), or set --libraries", source, needed[len(needed)-1])
 		}
 		for _, library := range needed {
 			if err := further.add(addition{library, library}); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
+	return program, further, nil
+}
 
+// image makes the image for one architecture. What changes least lies lowest,
+// so that nodes and registries that have it need not get it again.
+func (o *options) image(b binary) (v1.Image, error) {
+	program, further, err := o.files(b)
+	if err != nil {
+		return nil, err
+	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, files := range []tree{base(), further, program} {
 		if len(files) == 0 {
@@ -110,7 +117,7 @@ func (o *options) image(b binary) (v1.Image, error) {
 		User: o.user, Entrypoint: o.entrypoint, Cmd: o.cmd, Env: o.env, Labels: o.labels, WorkingDir: "/",
 	}
 	if len(o.entrypoint) == 0 {
-		config.Config.Entrypoint = []string{target}
+		config.Config.Entrypoint = []string{"/" + filepath.Base(b.path)}
 	}
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return nil, err

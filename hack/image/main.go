@@ -47,7 +47,7 @@ Flags:
 type options struct {
 	name       reference.NamedTagged
 	binaries   []binary
-	files      []addition
+	further    []addition
 	libraries  bool
 	entrypoint []string
 	cmd        []string
@@ -86,13 +86,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err := writeArchive(o.output, o.name, image); err != nil {
 			return fmt.Errorf("write %s: %w", o.output, err)
 		}
-		fmt.Fprintf(stderr, "image: wrote %s (%s)\n", o.output, strings.Join(image.platforms(), ", "))
+		_, _ = fmt.Fprintf(stderr, "image: wrote %s (%s)\n", o.output, strings.Join(image.platforms(), ", "))
 	}
 	if o.push {
 		if err := image.push(ctx, o.name, o.insecure); err != nil {
 			return fmt.Errorf("push %s (docker login tells the credentials): %w", o.name, err)
 		}
-		fmt.Fprintf(stderr, "image: pushed %s\n", o.name)
+		_, _ = fmt.Fprintf(stderr, "image: pushed %s\n", o.name)
 	}
 	digest, err := image.Digest()
 	if err != nil {
@@ -115,7 +115,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	})
 	flags.Func("file", "a further file or folder, and where the image has it: `SOURCE:/PATH` (repeatable)", func(s string) error {
 		a, err := parseAddition(s)
-		o.files = append(o.files, a)
+		o.further = append(o.further, a)
 		return err
 	})
 	flags.BoolVar(&o.libraries, "libraries", false, "add the shared libraries that the programs need, as ldd finds them here")
@@ -141,7 +141,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.push, "push", false, "push to the registry that the name says, as docker login has it")
 	flags.BoolVar(&o.insecure, "insecure", false, "push by plain HTTP")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stderr, usage)
+		_, _ = fmt.Fprint(stderr, usage)
 		flags.SetOutput(stderr)
 		flags.PrintDefaults()
 		return nil, err

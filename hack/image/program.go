@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -32,7 +33,7 @@ func parseBinary(s string) (binary, error) {
 		return binary{}, err
 	}
 	file, err := elf.Open(path)
-	if malformed := (*elf.FormatError)(nil); errors.As(err, &malformed) {
+	if malformed := (*elf.FormatError)(nil); errors.As(err, &malformed) || errors.Is(err, io.EOF) {
 		return binary{}, fmt.Errorf("%s is no Linux program: build it with GOOS=linux", path)
 	} else if err != nil {
 		return binary{}, err
