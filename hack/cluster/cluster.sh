@@ -39,6 +39,10 @@ prerequisites() {
 	local need missing=()
 	[[ $(uname -s) == Linux ]] || die "a cluster needs Linux: set KUBECONFIG to a cluster of yours instead."
 	[[ $(id -u) -eq 0 ]] || die "only root can make a cluster: run this by sudo, or set KUBECONFIG to a cluster of yours."
+	case $dir/ in /run/* | /var/run/* | /etc/* | /var/lib/* | /var/log/*)
+		die "$dir is where the cluster has files of its own: choose another folder by --dir." ;;
+	esac
+	((${#dir} < 80)) || die "$dir is too long for the path of a socket: choose a shorter one by --dir."
 	for need in "${needs[@]}"; do
 		command -v "${need%:*}" >/dev/null || missing+=("${need#*:}")
 	done
@@ -48,12 +52,6 @@ prerequisites() {
 	fi
 	[[ -e /proc/sys/net/bridge ]] || modprobe br_netfilter 2>/dev/null ||
 		die "the kernel has no br_netfilter, without which pods do not reach their Services: modprobe br_netfilter."
-	case $dir/ in /run/* | /var/run/* | /etc/* | /var/lib/* | /var/log/*)
-		die "$dir is where the cluster has files of its own: choose another folder by --dir." ;;
-	esac
-	((${#dir} < 80)) || die "$dir is too long for the path of a socket: choose a shorter one by --dir."
-	[[ $(stat -f -c %T "$dir") != overlayfs ]] ||
-		die "$dir is on overlayfs, which containers' files cannot be: choose a folder on a disk or tmpfs by --dir."
 }
 
 # Cgroups: one hierarchy (version 2), or one for each controller (version 1), with
@@ -102,7 +100,7 @@ clean() {
 	for h in $(hierarchies); do
 		[[ ! -d $h/keepfresh-$id ]] || find "$h/keepfresh-$id" -depth -type d -exec rmdir {} +
 	done
-	# A container's file may be immutable; a mount is gone with its namespace.
+	# Mounts in it went with their namespace.
 	[[ ! -d $dir ]] || find "$dir" -mindepth 1 -delete
 }
 
@@ -124,8 +122,10 @@ await() {
 
 up() {
 	local bin began=$SECONDS
-	mkdir -p "$dir"
 	prerequisites
+	mkdir -p "$dir"
+	[[ $(stat -f -c %T "$dir") != overlayfs ]] ||
+		die "$dir is on overlayfs, which containers' files cannot be: choose a folder on a disk or tmpfs by --dir."
 	exec 9<"$dir" # the folder itself is what is locked
 	flock -n 9 || die "another cluster.sh is at work on $dir."
 	if [[ -n $(processes) && -f $dir/kubeconfig ]]; then
@@ -134,17 +134,17 @@ up() {
 		return
 	fi
 	[[ -z $(ls -A "$dir") || -f $dir/.keepfresh-cluster ]] || die "$dir holds other files: choose another folder by --dir."
-	bin=$("$here/get.sh" 9<&-)
-	assets=$("$here/../envtest/get.sh" 9<&-)
-	assets=$(dirname "$(realpath "$assets/kube-apiserver")")
-	clean # of an `up` that was killed
 
 	trap 'failed' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
+	bin=$("$here/get.sh" 9<&-)
+	assets=$("$here/../envtest/get.sh" 9<&-)
+	assets=$(dirname "$(realpath "$assets/kube-apiserver")")
+	clean # what an `up` left that was killed
+	chmod 700 "$dir"
 	touch "$dir/.keepfresh-cluster"
 	mkdir -p "$dir/logs"
-	chmod 700 "$dir"
 	ln -s "$bin" "$dir/bin"
 	make_cgroups
 	say "starting in $dir"
@@ -195,9 +195,13 @@ probe() {
 failed() {
 	local code=$?
 	trap - EXIT
-	[[ ! -d $dir/logs ]] || tail -n 5 "$dir"/logs/*.log >&2
-	say "failed (the last lines of each log are above); taking it down"
+	if ((code == 1)) && [[ -d $dir/logs ]]; then
+		tail -n 5 "$dir"/logs/*.log >&2
+		say "failed: the last lines of each log are above"
+	fi
+	say "taking it down"
 	clean
+	rmdir "$dir"
 	exit "$code"
 }
 
@@ -224,7 +228,7 @@ load() {
 	for image in "$@"; do
 		[[ -r $image ]] || die "$image cannot be read: name the archive of an image."
 		output=$("$dir/bin/ctr" --address "$dir/containerd.sock" --namespace k8s.io image import "$image" 2>&1) ||
-			die "$image cannot be loaded: $output"
+			die "$image cannot be loaded: ${output##*$'\n'}"
 		say "loaded $(awk '$2 == "saved" {print $1}' <<<"$output")"
 	done
 }

@@ -168,5 +168,5 @@ certificates
 runtime
 control_plane
 workers
-wait -n -p pid
+wait -n -p pid || true
 ended "$pid"
