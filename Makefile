@@ -76,6 +76,12 @@ image: ## Build the operator's container image, with no engine: bin/image/keepfr
 		--label org.opencontainers.image.version=$(VERSION) \
 		--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_FLAGS)
 
+.PHONY: plugin
+plugin: ## Build kubectl cachepolicy: bin/kubectl-cachepolicy (put bin/ on the PATH)
+	@echo 'plugin: bin/kubectl-cachepolicy'
+	@$(go_build) -o bin/kubectl-cachepolicy ./cmd/kubectl-cachepolicy
+	@install -m 0755 cmd/kubectl-cachepolicy/kubectl_complete-cachepolicy bin/
+
 .PHONY: generate
 generate: ## Generate the API types' deep copies
 	@gen=$$(hack/tools/get.sh controller-gen); \
