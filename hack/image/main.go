@@ -33,9 +33,10 @@ const usage = `Packs programs into a container image, without a container engine
     --binary /usr/bin/redis-server --file /usr/bin/redis-cli:/usr/bin/redis-cli \
     --cmd --save --cmd ""
 
-OUT.tar is an OCI layout and a docker archive in one: ctr image import, kind load
-image-archive, docker load, podman load, skopeo copy and crane push take it. The
-image's digest is printed on the last line of the output, as REF@sha256:...
+OUT.tar is an OCI layout, for ctr image import, kind load image-archive and skopeo
+copy oci-archive:, and a docker archive of the first --binary, for docker load
+where Docker does not read layouts. The image's digest is printed on the last line
+of the output, as REF@sha256:...
 
 SOURCE_DATE_EPOCH, in the environment, is the time that the image and all of its
 files bear, in seconds since 1970 (0 if it is not set).
