@@ -40,6 +40,12 @@ type Options struct {
 	// the work. All keys are, if it is nil.
 	Owns func(key string) bool
 
+	// Standby says whether another engine works on the same keys and goes first,
+	// so that it alone calls the loaders while it keeps up: this one looks at a key
+	// at the last moment, when it would become stale. It may change at any time.
+	// None goes first, if it is nil.
+	Standby func() bool
+
 	// Lease is how long Redis holds a guard unless it is renewed
 	// (guard.DefaultLease if zero).
 	Lease time.Duration
@@ -80,6 +86,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.Owns == nil {
 		opts.Owns = func(string) bool { return true }
+	}
+	if opts.Standby == nil {
+		opts.Standby = func() bool { return false }
 	}
 	if opts.Lease == 0 {
 		opts.Lease = guard.DefaultLease
@@ -229,8 +238,8 @@ func (e *Engine) release(conf redisconn.Config) {
 // Snapshot tells how a policy stands, and false if the engine does not have it.
 func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	e.mu.Lock()
+	defer e.mu.Unlock() // Apply moves lanes from one policy to the next
 	p := e.policies[id]
-	e.mu.Unlock()
 	if p == nil {
 		return Snapshot{}, false
 	}
