@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,8 +46,8 @@ func status(s situation, now time.Time) cachev1alpha1.CachePolicyStatus {
 	return out
 }
 
-// count fills in the numbers. What was known before the engine began stays
-// where the engine has nothing newer.
+// count fills in the numbers. What was known before the engine began, or from
+// another replica, stays where the engine has nothing newer.
 func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 	before := out.Keyspaces
 	out.Keyspaces, out.Keys, out.Stale, out.Missing, out.Fresh = nil, nil, nil, nil, ""
@@ -67,8 +66,7 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 			one.LastFailure = &cachev1alpha1.Failure{Time: *timestamp(f.Time), Reason: f.Reason, Message: shorten(f.Message)}
 		}
 		if i := slices.IndexFunc(before, func(b cachev1alpha1.KeyspaceStatus) bool { return b.Name == k.Name }); i >= 0 {
-			one.LastRefreshTime = cmp.Or(one.LastRefreshTime, before[i].LastRefreshTime)
-			one.LastFailure = cmp.Or(one.LastFailure, before[i].LastFailure)
+			keepNewer(&one, before[i])
 		}
 		if t := one.LastRefreshTime; t != nil && (out.LastRefreshTime == nil || out.LastRefreshTime.Before(t)) {
 			out.LastRefreshTime = t
@@ -84,6 +82,16 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 		for i := range out.Keyspaces {
 			out.Keyspaces[i].Fresh = ""
 		}
+	}
+}
+
+// keepNewer keeps what is newer before than now.
+func keepNewer(now *cachev1alpha1.KeyspaceStatus, before cachev1alpha1.KeyspaceStatus) {
+	if t := before.LastRefreshTime; now.LastRefreshTime == nil || now.LastRefreshTime.Before(t) {
+		now.LastRefreshTime = t
+	}
+	if f := before.LastFailure; f != nil && (now.LastFailure == nil || now.LastFailure.Time.Before(&f.Time)) {
+		now.LastFailure = f
 	}
 }
 
@@ -160,10 +168,16 @@ func (s situation) loaders() verdict {
 	switch {
 	case len(failing) > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for " + strings.Join(failing, ", ")}
-	case s.running && succeeding:
+	case s.running && (succeeding || s.succeeded()):
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonLoadsSucceeding, "the loaders answer"}
 	}
 	return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonNoLoadsYet, "nothing has been loaded yet"}
+}
+
+// succeeded says that loads did, when this was last told: a replica that becomes
+// the leader has loaded nothing yet, as long as another went first.
+func (s situation) succeeded() bool {
+	return apimeta.IsStatusConditionTrue(s.policy.Status.Conditions, cachev1alpha1.ConditionLoadersHealthy)
 }
 
 func (s situation) fresh() verdict {

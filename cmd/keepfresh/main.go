@@ -132,6 +132,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	wakeups := &controllers.Wakeups{}
 	engine := refresher.New(refresher.Options{
 		OnChange:   wakeups.Notify,
+		Standby:    func() bool { return !election.Leads() },
 		Registerer: metrics.Registry,
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})

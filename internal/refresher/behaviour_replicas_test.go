@@ -86,3 +86,46 @@ func TestAGuardThatIsHeldIsNoFailureAndNoSuccess(t *testing.T) {
 		})
 	}
 }
+
+// One engine stands by while the other keeps up, and goes on when that is gone.
+func TestAStandbyLeavesTheLoadsToTheOtherEngineUntilThatIsGone(t *testing.T) {
+	t.Parallel()
+	const keys = 20
+	w := newWorld(t, 50*time.Millisecond)
+	w.broken = true // the guards of the one that is gone are left to their leases
+	plan := w.plan(w.keyspace(func(k *Keyspace) {
+		k.Keys, k.MaxConcurrent = names("product:", keys), keys
+		k.Expire, k.DueAfter = 4*time.Second, 2*time.Second
+	}))
+	cut := newProxy(t, w.redis.Addr)
+	there := plan
+	there.Redis.Address = cut.addr
+	first, standby := w.engine(Options{}), w.engine(Options{Standby: func() bool { return true }})
+	w.apply(first, there)
+	eventually(t, "the first engine has loaded all keys", 5*time.Second, func() bool { return products(first).Fresh == keys })
+	w.apply(standby, plan)
+
+	time.Sleep(6 * time.Second) // three lifetimes up to the refresh ratio
+	if n := products(standby).Loads.Succeeded; n > keys/4 {
+		t.Errorf("the standby made %d loads, the other %d", n, products(first).Loads.Succeeded)
+	}
+	if s := products(standby); s.Fresh < keys-2 || s.Late > 0 {
+		t.Errorf("the standby reports %+v", s)
+	}
+
+	cut.cut()
+	loads := w.backend.total()
+	for began := time.Now(); time.Since(began) < 8*time.Second; time.Sleep(20 * time.Millisecond) {
+		for _, key := range plan.Keyspaces[0].Keys {
+			if w.get(key) == "" {
+				t.Fatalf("%s is missing %s after the other engine was gone", key, time.Since(began))
+			}
+		}
+	}
+	if n := w.backend.total() - loads; n < 3*keys {
+		t.Errorf("%d loads of %d keys by the standby, in four lifetimes up to the refresh ratio", n, keys)
+	}
+	if s := products(standby); TooLate(s.Late, s.Keys) || s.LoadersState != Succeeding {
+		t.Errorf("the standby reports %+v", s)
+	}
+}

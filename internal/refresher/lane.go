@@ -236,7 +236,11 @@ func (l *lane) lookAgain(e *entry, at time.Time) {
 // reschedule schedules an entry by what Redis said of its TTL.
 func (l *lane) reschedule(e *entry, ttl time.Duration, now time.Time) {
 	e.expiry, e.missing, e.ignored = now.Add(ttl), time.Time{}, false
-	at := now.Add(l.set.timing.untilDue(ttl, l.lead.upper(), rand.Float64()))
+	lead, random := l.lead.upper(), rand.Float64()
+	if l.eng.opts.Standby() {
+		lead, random = 0, 0
+	}
+	at := now.Add(l.set.timing.untilDue(ttl, lead, random))
 	if at.Before(e.rests) {
 		at = e.rests
 	}
