@@ -19,6 +19,7 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+PATH=$PATH:/usr/sbin:/sbin
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../apt.sh"
 
@@ -161,9 +162,7 @@ up() {
 		--clusterrole cluster-admin --group kubeadm:cluster-admins >/dev/null
 	kube create clusterrolebinding kubeadm:apiserver-kubelet-client \
 		--clusterrole system:kubelet-api-admin --user kube-apiserver-kubelet-client >/dev/null
-	"$bin/kubeadm" init phase addon coredns --config "$dir/kubeadm.yaml" --print-manifest |
-		sed -e 's/replicas: 2/replicas: 1/' -e 's/^\( *\)readinessProbe:/&\n\1  periodSeconds: 1/' |
-		kube apply -f - >/dev/null || die "CoreDNS cannot be installed (see above)."
+	coredns || die "CoreDNS cannot be installed (see above)."
 	await 180 "the node is Ready" kube wait --for condition=Ready node --all --timeout 1s
 	await 180 "CoreDNS is Ready" kube -n kube-system rollout status deployment coredns --timeout 1s
 	await 60 "the default service account exists" kube get serviceaccount default
@@ -172,6 +171,16 @@ up() {
 	trap - EXIT
 	say "up in $((SECONDS - began)) s"
 	echo "$dir/kubeconfig"
+}
+
+# coredns: as kubeadm has it, but once, ready at once, and with an internet that has
+# no names: it asks a server of its own, which says just that.
+coredns() {
+	"$bin/kubeadm" init phase addon coredns --config "$dir/kubeadm.yaml" --print-manifest |
+		sed -e 's/replicas: 2/replicas: 1/' -e 's/^\( *\)readinessProbe:/&\n\1  periodSeconds: 1/' \
+			-e 's|forward . /etc/resolv.conf|forward . 127.0.0.1:5353|' \
+			-e 's/^\( *\)\.:53 {/\1.:5353 {\n\1    template ANY ANY {\n\1        rcode NXDOMAIN\n\1    }\n\1}\n&/' |
+		kube apply -f - >/dev/null
 }
 
 # probe: a pod runs, may be entered, and finds the API server's Service by its name.

@@ -111,7 +111,6 @@ kubelet_yaml() {
 		# A test waits for what the kubelet notices.
 		syncFrequency: 10s
 		nodeStatusUpdateFrequency: 5s
-		shutdownGracePeriod: 0s
 	E
 }
 

@@ -69,7 +69,7 @@ if ! current; then
 		trap 'rm -rf "$work"' EXIT
 		trap 'exit 130' INT
 		trap 'exit 143' TERM
-		say "filling $cache: five minutes on 4 cores, once"
+		say "filling $cache: four minutes on 4 cores, once"
 		"$repo/hack/envtest/kubernetes/build.sh" "$work" kubeadm kubelet kube-proxy kube-scheduler kube-controller-manager 9>&-
 		build "$here/containerd" github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr}
 		build "$here/cni" github.com/containernetworking/plugins/plugins/{main/bridge,main/loopback,ipam/host-local,meta/portmap}

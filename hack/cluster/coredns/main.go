@@ -1,7 +1,7 @@
 // Copyright 2026 The Keepfresh Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command coredns is CoreDNS with just the plugins that kubeadm's Corefile
+// Command coredns is CoreDNS with just the plugins that the cluster's Corefile
 // names, and so without the SDKs of three clouds.
 package main
 
@@ -18,6 +18,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func main() { coremain.Run() }
