@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -168,6 +170,23 @@ func (r *CachePolicyReconciler) tell(before, after *cachev1alpha1.CachePolicy) {
 		r.Events.Eventf(after, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
 	}
 	if before.Status.LastHandledRefreshAt != after.Status.LastHandledRefreshAt {
-		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "the refresh on demand is done: every key was tried")
+		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "%s", refreshed(after))
 	}
+}
+
+// refreshed is what there is to tell of a refresh on demand that is done.
+func refreshed(p *cachev1alpha1.CachePolicy) string {
+	const done = "is done: every key was tried"
+	names := p.RefreshKeyspaces()
+	if len(names) == 0 {
+		return "the refresh on demand " + done
+	}
+	text := fmt.Sprintf("the refresh on demand of %s %s", strings.Join(names, ", "), done)
+	unknown := slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(p.Spec.Keyspaces, func(k cachev1alpha1.Keyspace) bool { return k.Name == name })
+	})
+	if len(unknown) > 0 {
+		text += "; there is no keyspace " + strings.Join(unknown, ", ")
+	}
+	return shorten(text)
 }

@@ -142,10 +142,10 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	for _, set := range sets {
 		l := old.lanes[set.Name]
 		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
-			e.update(l, old.srv, set, next.srv, plan.Refresh)
+			e.update(l, old.srv, set, next.srv, plan.refresh(set.Name))
 			delete(old.lanes, set.Name)
 		} else {
-			l = e.start(id, set, next.srv, plan.Refresh)
+			l = e.start(id, set, next.srv, plan.refresh(set.Name))
 		}
 		next.lanes[set.Name] = l
 	}
@@ -250,7 +250,7 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	for _, k := range p.plan.Keyspaces {
 		v := p.lanes[k.Name].view.Load()
 		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
-		if v.refreshed != p.plan.Refresh {
+		if token := p.plan.refresh(k.Name); token != "" && v.refreshed != token {
 			snap.Refreshed = ""
 		}
 	}
