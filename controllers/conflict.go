@@ -13,6 +13,7 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/review"
 )
 
 // endpointIndex finds the policies of one Redis.
@@ -93,12 +94,8 @@ func yield(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1a
 // selfConflict is what admission could not see: two keyspaces of one policy
 // that can hold the same key.
 func selfConflict(p *cachev1alpha1.CachePolicy) *problem {
-	for i, a := range p.Spec.Keyspaces {
-		for _, b := range p.Spec.Keyspaces[i+1:] {
-			if refresher.Overlap(a.Key, b.Key) {
-				return problemf(cachev1alpha1.ReasonInvalidSpec, "keyspaces %q and %q can hold the same key; change one of the templates", a.Name, b.Name)
-			}
-		}
+	if found := review.Conflicts(p); len(found) > 0 {
+		return problemf(cachev1alpha1.ReasonInvalidSpec, "%s", found[0].Message)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/review"
 )
 
 // reportInterval lies at least between two writes of a policy's numbers.
@@ -204,22 +205,14 @@ func (s situation) fresh() verdict {
 // warning says where a guard timeout lets a key expire during a slow load.
 func warning(p *cachev1alpha1.CachePolicy) verdict {
 	var where []string
-	for i := range p.Spec.Keyspaces {
-		k := &p.Spec.Keyspaces[i]
-		due, err := k.EffectiveDueAfter(&p.Spec)
-		if err != nil {
-			continue
-		}
-		left, guard := k.EffectiveExpire(&p.Spec)-due, k.EffectiveGuardTimeout(&p.Spec)
-		if guard >= left {
-			where = append(where, fmt.Sprintf("keyspace %q: guardTimeout %s is not less than the %s between a key's being due and its expiry", k.Name, guard, left))
-		}
+	for _, f := range review.TightGuards(p) {
+		where = append(where, f.Message)
 	}
 	if len(where) == 0 {
 		return verdict{}
 	}
 	return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonGuardTimeoutTooLong,
-		strings.Join(where, "; ") + ". A slow load may let keys expire: shorten guardTimeout (and the loader's timeout), lengthen expire, or lower refreshRatio"}
+		strings.Join(where, "; ") + ". " + review.TightGuardsRemedy}
 }
 
 // listed says that all keyspaces have been read from Redis.
