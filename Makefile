@@ -53,6 +53,10 @@ lint: ## Run golangci-lint (.golangci.yml)
 		(cd $$module; $$lint run --allow-parallel-runners ./...); \
 	done
 
+.PHONY: lint-chart
+lint-chart: build ## Check the Helm chart, also on a real API server
+	@hack/chart/lint.sh
+
 .PHONY: build
 build: ## Build the operator: bin/keepfresh
 	@echo 'build: bin/keepfresh'

@@ -17,8 +17,8 @@ rm -rf "$chart/files"
 mkdir -p "$chart/files/crds" "$chart/files/rbac"
 cp config/crd/bases/*.yaml "$chart/files/crds/"
 cp config/rbac/{role,metrics_reader_role,user_roles}.yaml "$chart/files/rbac/"
-[[ ! -f dashboards/keepfresh.json ]] || cp dashboards/keepfresh.json "$chart/files/dashboard.json"
-[[ ! -f dashboards/alerts.yaml ]] || cp dashboards/alerts.yaml "$chart/files/alerts.yaml"
+cp dashboards/keepfresh.json "$chart/files/dashboard.json"
+cp dashboards/alerts.yaml "$chart/files/alerts.yaml"
 "$docs" --chart-search-root "$chart" --log-level warning
 
 echo "chart: dist/install.yaml"
