@@ -108,6 +108,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	build := version.Get()
 	log.Info("Keepfresh begins", "version", build.Version, "revision", build.Revision, "go", build.GoVersion)
 	metrics.Registry.MustRegister(build.Collector())
+	conf.UserAgent = "keepfresh/" + build.Version // for the API server's audit log
 	mgr, err := ctrl.NewManager(conf, ctrl.Options{
 		Scheme:                  scheme,
 		Client:                  controllers.ClientOptions(),
