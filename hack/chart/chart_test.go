@@ -24,6 +24,8 @@ func TestChart(t *testing.T) {
 	t.Run("grants the rules of config, in each way of installing", func(t *testing.T) { agrees(t, c) })
 	t.Run("tests a cluster with the rights of its test alone", func(t *testing.T) { dryRuns(t, c) })
 	t.Run("grants no right beyond watchNamespaces", func(t *testing.T) { rights(t, c) })
+	t.Run("runs an operator that is forbidden nothing", func(t *testing.T) { works(t, c) })
+	t.Run("runs one that is forbidden nothing in watchNamespaces", func(t *testing.T) { works(t, c, "watchNamespaces={team-a,team-b}") })
 	t.Run("is upgraded and uninstalled with the policies kept", func(t *testing.T) { lives(t, c) })
 	t.Run("installs without Helm", func(t *testing.T) { installsWithoutHelm(t, c) })
 }

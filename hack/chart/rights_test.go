@@ -92,14 +92,6 @@ func sameRights(t *testing.T, config, rendered []document) {
 
 // dryRuns runs the test's command with the test's rights, as its Pod would.
 func dryRuns(t *testing.T, c *cluster) {
-	account := func(name string) string {
-		file := filepath.Join(t.TempDir(), "kubeconfig")
-		write(t, file, read(t, c.kubeconfig))
-		token := c.kubectl(t, "", "create", "token", name, "--namespace="+namespace)
-		c.kubectl(t, "", "--kubeconfig="+file, "config", "set-credentials", name, "--token="+token)
-		c.kubectl(t, "", "--kubeconfig="+file, "config", "set-context", "--current", "--user="+name)
-		return file
-	}
 	var rights string
 	for _, d := range split(t, c.render(t, "--show-only", "templates/tests/dry-run.yaml")) {
 		if d.Kind != "Pod" {
@@ -110,7 +102,7 @@ func dryRuns(t *testing.T, c *cluster) {
 	}
 	c.kubectl(t, rights, "apply", "--filename=-")
 	defer c.kubectl(t, rights, "delete", "--filename=-")
-	tester := account("keepfresh-test")
+	tester := c.account(t, "keepfresh-test")
 	check := func(kubeconfig string) (string, error) {
 		return c.run(t, "", c.keepfreshPath, "--check="+namespace, "--kubeconfig="+kubeconfig)
 	}
@@ -132,7 +124,7 @@ func dryRuns(t *testing.T, c *cluster) {
 		t.Errorf("the check leaves %s", left)
 	}
 
-	if out, err = check(account("keepfresh")); err == nil {
+	if out, err = check(c.account(t, "keepfresh")); err == nil {
 		t.Errorf("the operator's own account may create policies:\n%s", out)
 	}
 	contains(t, "the check without rights", out, "needs the right to create cachepolicies")

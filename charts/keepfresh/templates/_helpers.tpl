@@ -101,6 +101,10 @@ operator's labels namespace and policy are those of a CachePolicy: honorLabels
 has Prometheus leave them as they are. */}}
 {{- define "keepfresh.scrape" -}}
 honorLabels: true
+{{- with .authorization }}
+authorization:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
