@@ -32,13 +32,13 @@ var (
 	ofPolicy   = []Label{{Name: "namespace"}, {Name: "policy"}}
 	ofKeyspace = append(slices.Clip(ofPolicy), Label{Name: "keyspace"})
 
-	states   = Label{"state", []string{"fresh", "stale", "missing", "ignored"}}
-	results  = Label{"result", append([]string{loaded}, loadReasons...)}
-	outcomes = Label{"outcome", []string{
+	stateLabel   = Label{"state", []string{"fresh", "stale", "missing", "ignored"}}
+	resultLabel  = Label{"result", append([]string{loaded}, loadReasons...)}
+	outcomeLabel = Label{"outcome", []string{
 		string(committed), string(deleted), string(notFound), string(changed), string(failed), string(lost),
 		string(held), string(notDue), string(gone), string(ignored), string(aborted),
 	}}
-	refusals = Label{"reason", []string{
+	reasonLabel = Label{"reason", []string{
 		string(redisconn.ConnectionFailed), string(redisconn.AuthenticationFailed), string(redisconn.TLSFailed),
 		string(redisconn.PermissionDenied), string(redisconn.VersionUnsupported), string(redisconn.ReadOnly),
 		string(redisconn.Loading), string(redisconn.OutOfMemory),
@@ -98,7 +98,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.keys = m.gauge("keepfresh_keys",
 		"Keys by state. fresh, stale and missing are the tracked ones: stale is older than the refresh ratio but there, missing should exist and does not. "+
 			"ignored match the template, but are no strings or have no expiry. There from the first listing of Redis on; "+
-			"corrected every 10 s by what Redis says of a random sample of 100 keys.", ofKeyspace, states)
+			"corrected every 10 s by what Redis says of a random sample of 100 keys.", ofKeyspace, stateLabel)
 	m.late = m.gauge("keepfresh_late_keys",
 		"Tracked keys that have been stale or missing for longer than a rebuild should take: the lesser of the guard timeout and half of the time between stale and gone. "+
 			"A policy with more than 1 % of them is not Fresh.", ofKeyspace)
@@ -119,10 +119,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		"Looks at a key that was thought due, by what came of them. committed: loaded and written. deleted, not_found: the loader does not know the key. "+
 			"changed: the application wrote or deleted it during the load, and won. failed: by the loader or by Redis. lost: the guard ended during the load. "+
 			"held: another holds the guard (contention: another replica, or an application that takes part). "+
-			"not_due: rewritten meanwhile. gone: not there any more. ignored: no string, or no expiry. aborted: the work on the policy ended.", ofKeyspace, outcomes)
+			"not_due: rewritten meanwhile. gone: not there any more. ignored: no string, or no expiry. aborted: the work on the policy ended.", ofKeyspace, outcomeLabel)
 	m.loads = m.counter("keepfresh_loads_total",
 		"Calls of the loader that ended, by result: ok, or why there is no value. NotFound is an answer (404 or 410), and Canceled says nothing about the loader; "+
-			"the others are failures. The reasons are those of status.keyspaces[].lastFailure.", ofKeyspace, results)
+			"the others are failures. The reasons are those of status.keyspaces[].lastFailure.", ofKeyspace, resultLabel)
 	m.duration = m.histogram("keepfresh_load_duration_seconds",
 		"How long calls of the loader took, failed ones too.", loadSeconds, ofKeyspace)
 	m.lag = m.histogram("keepfresh_refresh_lag_seconds",
@@ -136,7 +136,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		"1 while the policy's Redis answers and serves listings and writes, else 0: the condition RedisReachable.", ofPolicy)
 	m.redisErrors = m.counter("keepfresh_redis_errors_total",
 		"Rebuilds, samples, listings and probes that the policy's Redis failed or refused, by reason, which is the one of the condition RedisReachable. "+
-			"Policies that reach a Redis in the very same way share its errors.", ofPolicy, refusals)
+			"Policies that reach a Redis in the very same way share its errors.", ofPolicy, reasonLabel)
 	return m
 }
 

@@ -88,9 +88,9 @@ func TestMetricsKnowAllReasons(t *testing.T) {
 		values     Label
 		but        []string
 	}{
-		{"loader/error.go", "Reason", results, []string{loaded}},
-		{"redisconn/health.go", "Reason", refusals, []string{"NotConnected", "Connected"}},
-		{"rebuild.go", "outcome", outcomes, nil},
+		{"loader/error.go", "Reason", resultLabel, []string{loaded}},
+		{"redisconn/health.go", "Reason", reasonLabel, []string{"NotConnected", "Connected"}},
+		{"rebuild.go", "outcome", outcomeLabel, nil},
 	} {
 		want := constants(t, c.file, c.kind)
 		have := slices.Clone(c.values.Values)
@@ -133,4 +133,24 @@ func constants(t *testing.T, file, kind string) []string {
 		return true
 	})
 	return slices.Sorted(maps.Keys(values))
+}
+
+// Nobody looks at a key between the end of its life and a listing that finds it
+// gone, if its loader fails; its expiry is counted nevertheless, and a deletion is not.
+func TestExpiriesAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	registry := prometheus.NewRegistry()
+	for _, key := range names("product:", 10) {
+		w.set(key, "from the application", 2*time.Second)
+	}
+	w.backend.status(500)
+	e := w.engine(Options{Registerer: registry})
+	w.apply(e, w.plan(w.keyspace()))
+	eventually(t, "10 keys are known", 5*time.Second, func() bool { return products(e).Keys == 10 })
+	w.rdb.Del(t.Context(), "product:0", "product:1")
+	eventually(t, "all are gone", 10*time.Second, func() bool { return products(e).Keys == 0 })
+	if n := metric(t, registry, "keepfresh_expired_keys_total", ""); n != 8 {
+		t.Errorf("%v expired, want 8", n)
+	}
 }
