@@ -86,6 +86,7 @@ func (l *lane) ignore(e *entry, now time.Time) {
 func (l *lane) listed(pass uint64, run string, now time.Time) {
 	for i := len(l.all) - 1; i >= 0; i-- {
 		if e := l.all[i]; e.pass < pass && !e.busy {
+			l.noteExpired(e, now)
 			l.forget(e)
 		}
 	}
