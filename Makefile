@@ -45,10 +45,14 @@ demo: build ## Watch an operator keep a real Redis fresh through a real API serv
 test: ## Run all tests, with a real API server, a real Redis and the race detector
 	@PACKAGES='$(PACKAGES)' TESTFLAGS='$(TESTFLAGS)' hack/test.sh
 
+.PHONY: e2e
+e2e: ## Install the chart on a real cluster, and try what may go wrong (hack/e2e.sh)
+	@hack/e2e.sh
+
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)
 	@lint=$$(hack/tools/get.sh golangci-lint); \
-	for module in . hack/image; do \
+	for module in . hack/image test/e2e; do \
 		echo "lint: golangci-lint run in $$module"; \
 		(cd $$module; $$lint run --allow-parallel-runners ./...); \
 	done
