@@ -75,7 +75,10 @@ func forward(ctx context.Context, pod string, port int) string {
 	forwarder, err := portforward.New(dialer, []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, &bytes.Buffer{})
 	Expect(err).NotTo(HaveOccurred())
 	go func() { ended <- forwarder.ForwardPorts() }()
-	DeferCleanup(func() { close(stop); <-ended })
+	DeferCleanup(func() {
+		close(stop)
+		Expect(<-ended).To(Or(Succeed(), MatchError(portforward.ErrLostConnectionToPod)))
+	})
 	Eventually(ready).WithContext(ctx).Should(BeClosed())
 	ports, err := forwarder.GetPorts()
 	Expect(err).NotTo(HaveOccurred())

@@ -48,7 +48,6 @@ type program struct {
 	args        []string
 	env         map[string]string
 	port        int32
-	http        bool
 }
 
 func (p program) deploy(ctx context.Context) {
