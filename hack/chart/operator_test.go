@@ -7,6 +7,7 @@ package chart_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,9 +22,9 @@ import (
 )
 
 // works runs the operator as the Deployment would: with its arguments, and with
-// the rights of its account and no others.
+// the rights of its account and no others. Its metrics are for metrics.readers.
 func works(t *testing.T, c *cluster, values ...string) {
-	set := "crds.keep=false"
+	set := "crds.keep=false,metrics.readers[0].namespace=monitoring,metrics.readers[0].name=prometheus"
 	for _, v := range values {
 		set += "," + v
 	}
@@ -33,9 +34,9 @@ func works(t *testing.T, c *cluster, values ...string) {
 	c.kubectl(t, policy, "create", "--namespace=team-a", "--filename=-")
 
 	deployment := into[appsv1.Deployment](t, find(t, split(t, c.render(t, "--set", set)), "Deployment", ""))
-	health := freeAddress(t)
+	health, metrics := freeAddress(t), freeAddress(t)
 	args := append(deployment.Spec.Template.Spec.Containers[0].Args, // of which the last of a name counts
-		"--health-probe-bind-address="+health, "--metrics-bind-address="+freeAddress(t),
+		"--health-probe-bind-address="+health, "--metrics-bind-address="+metrics,
 		"--leader-election-namespace="+namespace, "--kubeconfig="+c.account(t, "keepfresh"))
 	operator := exec.CommandContext(t.Context(), c.keepfreshPath, args...)
 	var log bytes.Buffer
@@ -43,13 +44,22 @@ func works(t *testing.T, c *cluster, values ...string) {
 	if err := operator.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "/readyz answers 200", func() bool { return status(t, "http://"+health+"/readyz") == http.StatusOK })
+	eventually(t, "/readyz answers 200", func() bool { return get(t, "http://"+health+"/readyz", "") == http.StatusOK })
 	eventually(t, "the leader writes status", func() bool {
 		return c.kubectl(t, "", "get", "cachepolicy", "prices", "--namespace=team-a", "--output=jsonpath={.status.conditions[*].type}") != ""
 	})
 	eventually(t, "it tells an event", func() bool {
 		return c.kubectl(t, "", "get", "events.events.k8s.io", "--namespace=team-a", "--output=name") != ""
 	})
+	for token, want := range map[string]int{
+		"":                                     http.StatusUnauthorized,
+		c.token(t, namespace, "stranger"):      http.StatusForbidden,
+		c.token(t, "monitoring", "prometheus"): http.StatusOK,
+	} {
+		if got := get(t, "https://"+metrics+"/metrics", token); got != want {
+			t.Errorf("metrics answer %d, and not %d", got, want)
+		}
+	}
 	if err := operator.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +82,26 @@ func (c *cluster) account(t *testing.T, name string) string {
 	return file
 }
 
-func status(t *testing.T, url string) int {
+// token makes an account, if there is none, and a token of it.
+func (c *cluster) token(t *testing.T, namespace, account string) string {
+	t.Helper()
+	c.kubectl(t, fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s}}", account),
+		"apply", "--namespace="+namespace, "--filename=-")
+	return strings.TrimSpace(c.kubectl(t, "", "create", "token", account, "--namespace="+namespace))
+}
+
+// get gives the status of the answer, and 0 if there is none. The operator signs
+// its certificate itself.
+func get(t *testing.T, url, token string) int {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	anyCertificate := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	response, err := (&http.Client{Transport: anyCertificate}).Do(request)
 	if err != nil {
 		return 0
 	}
