@@ -4,6 +4,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,9 @@ func (l *linter) document(ctx context.Context, d manifest.Document) {
 	}
 	l.checked++
 	findings := l.check(ctx, d)
-	slices.SortStableFunc(findings, func(a, b finding) int { return a.line - b.line })
+	slices.SortFunc(findings, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.message, b.message))
+	})
 	errs := 0
 	for _, f := range findings {
 		mark := l.Bad("error:")

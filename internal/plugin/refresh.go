@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -198,7 +199,7 @@ func (r *refreshing) unfinished(ctx context.Context, c *cluster, policy *cachev1
 	}
 	why := "the operator goes on with it"
 	if policy != nil && policy.Status.ObservedGeneration != policy.Generation {
-		why = "the operator has not reported on this policy: is it running?"
+		why = "the operator (is it running?) has not reported on this policy"
 	} else if policy != nil {
 		ready := apimeta.FindStatusCondition(policy.Status.Conditions, cachev1alpha1.ConditionReady)
 		if ready != nil && ready.Status != metav1.ConditionTrue {
@@ -210,12 +211,16 @@ func (r *refreshing) unfinished(ctx context.Context, c *cluster, policy *cachev1
 
 // failures are the loads that have failed since the request.
 func (r *refreshing) failures(after *cachev1alpha1.CachePolicy) error {
+	known := map[string]*cachev1alpha1.Failure{}
+	for _, k := range r.before.Status.Keyspaces {
+		known[k.Name] = k.LastFailure
+	}
 	var failed []string
 	for _, k := range after.Status.Keyspaces {
 		if len(r.keyspaces) > 0 && !slices.Contains(r.keyspaces, k.Name) {
 			continue
 		}
-		if f := k.LastFailure; f != nil && !f.Time.Before(&r.asked) {
+		if f := k.LastFailure; f != nil && !f.Time.Before(&r.asked) && !equality.Semantic.DeepEqual(f, known[k.Name]) {
 			failed = append(failed, fmt.Sprintf("keyspace %s: %s: %s", k.Name, f.Reason, f.Message))
 		}
 	}

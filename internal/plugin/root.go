@@ -13,12 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/keepfresh/keepfresh/internal/plugin/report"
 	"github.com/keepfresh/keepfresh/internal/plugin/screen"
@@ -51,8 +48,6 @@ func usage(format string, args ...any) error {
 
 // Run runs the plugin with arguments, and returns its exit code.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	klog.SetLogger(logr.Discard()) // what fails is in the errors
-	ctrllog.SetLogger(logr.Discard())
 	root := New(streams)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

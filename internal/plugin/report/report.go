@@ -118,15 +118,21 @@ func (out *Policy) judge(p *cachev1alpha1.CachePolicy, now time.Time) {
 	if t := p.Status.LastMeasureTime; t != nil {
 		told = t.Time
 	}
+	changed := told
+	for _, entry := range p.ManagedFields {
+		if entry.Time != nil && entry.Time.After(changed) {
+			changed = entry.Time.Time
+		}
+	}
 	ready := apimeta.FindStatusCondition(p.Status.Conditions, cachev1alpha1.ConditionReady)
 	out.Ready = metav1.ConditionUnknown
 	switch {
 	case ready == nil:
 		out.Reason, out.Message = "NotReported", "the operator has not reported on this policy"
-		out.Silent = now.Sub(told) > silence
+		out.Silent = now.Sub(changed) > silence
 	case ready.ObservedGeneration != p.Generation:
 		out.Reason, out.Message = "Outdated", "the operator has not reported on the latest change of the spec"
-		out.Silent = now.Sub(told) > silence
+		out.Silent = now.Sub(changed) > silence
 	default:
 		out.Ready, out.Reason, out.Message = ready.Status, ready.Reason, ready.Message
 		// While nothing is measured, nothing is written either.

@@ -82,11 +82,10 @@ func (v View) verdict(p Policy) string {
 }
 
 func (v View) silence(p Policy) string {
-	since := "ever"
-	if p.LastMeasureTime != nil {
-		since = "for " + v.ago(p.LastMeasureTime, "")
+	if p.LastMeasureTime == nil {
+		return "the operator has had the time to: is it running?"
 	}
-	return "the operator has not written this status " + since + ": is it running?"
+	return "the operator has not written this status for " + v.ago(p.LastMeasureTime, "") + ": is it running?"
 }
 
 func (v View) conditions(p Policy) string {

@@ -37,11 +37,7 @@ func (l *Live) Terminal() bool { return l.terminal }
 // Draw shows a view.
 func (l *Live) Draw(view string) {
 	if !l.terminal {
-		if l.begun {
-			_, _ = fmt.Fprintln(l.out)
-		}
-		l.begun = true
-		_, _ = fmt.Fprint(l.out, view)
+		l.append(view)
 		return
 	}
 	if !l.begun {
@@ -55,6 +51,18 @@ func (l *Live) Draw(view string) {
 		lines = append(lines[:height-1], "…")
 	}
 	_, _ = fmt.Fprint(l.out, home+strings.Join(lines, clearLine+"\r\n")+clearLine+clearRest)
+}
+
+// append writes a view below the last one, if it is another.
+func (l *Live) append(view string) {
+	if view == l.last {
+		return
+	}
+	if l.begun {
+		view = "\n" + view
+	}
+	_, _ = fmt.Fprint(l.out, view)
+	l.begun, l.last = true, strings.TrimPrefix(view, "\n")
 }
 
 // End gives the terminal back, with the last view left on it.

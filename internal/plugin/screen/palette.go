@@ -86,6 +86,9 @@ func (p Palette) Bar(good, bad, whole int64, width int) string {
 		return p.Faint(strings.Repeat("·", width))
 	}
 	b := cells(bad, whole, width)
+	if good > 0 {
+		b = min(b, width-1)
+	}
 	g := min(cells(good, whole, width), width-b)
 	if good+bad >= whole { // rounding leaves no gap
 		g = width - b
