@@ -20,6 +20,11 @@ cp config/rbac/{role,metrics_reader_role,user_roles}.yaml "$chart/files/rbac/"
 cp dashboards/keepfresh.json "$chart/files/dashboard.json"
 cp dashboards/alerts.yaml "$chart/files/alerts.yaml"
 "$docs" --chart-search-root "$chart" --log-level warning
+if undocumented=$(grep -oP '^\| \K.+(?=\|  \|$)' "$chart/README.md"); then
+	echo "chart: values.yaml says nothing of these (begin a comment above with # --):" >&2
+	echo "$undocumented" >&2
+	exit 1
+fi
 
 echo "chart: dist/install.yaml"
 mkdir -p dist
