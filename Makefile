@@ -49,6 +49,10 @@ test: ## Run all tests, with a real API server, a real Redis and the race detect
 e2e: ## Install the chart on a real cluster, and try what may go wrong (hack/e2e.sh)
 	@hack/e2e.sh
 
+.PHONY: observe
+observe: build ## Check dashboards/ on a real Prometheus: cause each alert's fault, evaluate each panel
+	@TESTFLAGS='$(TESTFLAGS)' hack/observe/observe.sh
+
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)
 	@lint=$$(hack/tools/get.sh golangci-lint); \
@@ -91,10 +95,11 @@ plugin: ## Build kubectl cachepolicy: bin/kubectl-cachepolicy (put bin/ on the P
 	@install -m 0755 cmd/kubectl-cachepolicy/kubectl_complete-cachepolicy bin/
 
 .PHONY: generate
-generate: ## Generate the API types' deep copies
+generate: ## Generate the API types' deep copies, and docs/metrics.md
 	@gen=$$(hack/tools/get.sh controller-gen); \
-	echo 'generate: api/**/zz_generated.deepcopy.go'; \
-	$$gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	echo 'generate: api/**/zz_generated.deepcopy.go, docs/metrics.md'; \
+	$$gen object:headerFile=hack/boilerplate.go.txt paths=./api/...; \
+	CGO_ENABLED=0 go run -trimpath ./hack/metrics docs/metrics.md
 
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's RBAC
