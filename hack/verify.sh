@@ -15,7 +15,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 echo "verify: generated files"
-generated=(api config/crd/bases config/rbac charts dist)
+generated=(api config/crd/bases config/rbac charts dist docs/metrics.md)
 # The files that are there now, those not yet added to git among them.
 git ls-files -z --cached --others --exclude-standard |
 	while IFS= read -r -d '' f; do [[ ! -f $f ]] || printf '%s\0' "$f"; done |
@@ -23,7 +23,7 @@ git ls-files -z --cached --others --exclude-standard |
 mkdir -p "$copy/bin/tools"
 for tool in "${tools[@]}"; do cp -p "$tool" "$(dirname "$tool")/.$(basename "$tool").stamp" "$copy/bin/tools/"; done
 # A file whose source is gone would stay unnoticed.
-rm -f "$copy"/config/crd/bases/*.yaml "$copy"/config/rbac/role.yaml
+rm -f "$copy"/config/crd/bases/*.yaml "$copy"/config/rbac/role.yaml "$copy"/docs/metrics.md
 find "$copy/api" -name 'zz_generated*' -delete
 make -C "$copy" generate manifests chart >"$copy/log" 2>&1 || {
 	sed "s|$copy/||g" "$copy/log"

@@ -3,13 +3,14 @@
 
 // Command metrics writes docs/metrics.md from what the engine registers.
 //
-//	go run ./hack/metrics > docs/metrics.md
+//	go run ./hack/metrics docs/metrics.md
 package main
 
 import (
+	"bytes"
 	_ "embed"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"text/template"
@@ -21,18 +22,25 @@ import (
 var page string
 
 func main() {
-	if err := write(os.Stdout, refresher.Metrics()); err != nil {
+	if err := write(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "metrics:", err)
 		os.Exit(1)
 	}
 }
 
-func write(out io.Writer, metrics []refresher.Metric) error {
+func write(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: go run ./hack/metrics <file to write>")
+	}
 	t, err := template.New("metrics.md").Funcs(template.FuncMap{"prose": prose, "labels": labels}).Parse(page)
 	if err != nil {
 		return err
 	}
-	return t.Execute(out, metrics)
+	var out bytes.Buffer
+	if err := t.Execute(&out, refresher.Metrics()); err != nil {
+		return err
+	}
+	return os.WriteFile(args[0], out.Bytes(), 0o644) //nolint:gosec // a page for everybody
 }
 
 // prose makes a help text fit for Markdown.
