@@ -18,7 +18,7 @@ HELM=$(hack/tools/get.sh helm)
 unittest=$(hack/tools/get.sh helm-unittest)
 KUBECONFORM=$(hack/tools/get.sh kubeconform)
 KUBEBUILDER_ASSETS=$(hack/envtest/get.sh)
-source=$(go mod download -json "$prometheus" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+source=$(go mod download -json "$prometheus" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') || true
 [[ -d $source ]] || die "cannot get $prometheus from the Go module proxy ($(go env GOPROXY))."
 PROMETHEUS_OPERATOR_CRDS=$source/example/prometheus-operator-crd
 KEEPFRESH_BIN=$PWD/bin/keepfresh
