@@ -91,8 +91,13 @@ image: ## Build the operator's container image, with no engine: bin/image/keepfr
 .PHONY: plugin
 plugin: ## Build kubectl cachepolicy: bin/kubectl-cachepolicy (put bin/ on the PATH)
 	@echo 'plugin: bin/kubectl-cachepolicy'
-	@$(go_build) -o bin/kubectl-cachepolicy ./cmd/kubectl-cachepolicy
+	@$(go_build) -ldflags '-X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' \
+		-o bin/kubectl-cachepolicy ./cmd/kubectl-cachepolicy
 	@install -m 0755 cmd/kubectl-cachepolicy/kubectl_complete-cachepolicy bin/
+
+.PHONY: krew
+krew: ## Build the plugin's archives for PLATFORMS, and krew's manifest: bin/krew
+	@VERSION=$(VERSION) hack/krew/build.sh
 
 .PHONY: generate
 generate: ## Generate the API types' deep copies, and docs/metrics.md
