@@ -51,7 +51,7 @@ func (v View) Explanation(e Explanation) string {
 	}
 	v.loader(line, e.Loader)
 	line("State", "%s", v.state(e))
-	line("Tracked", "%s", map[bool]string{true: "yes, it is in the schedule", false: "no, the next listing takes it in if it is there"}[e.Tracked])
+	line("Tracked", "%s", tracked(e))
 	line("Due", "%s", at(e.DueTime))
 	line("Next look", "%s", at(e.NextAttemptTime))
 	if e.Guard != nil {
@@ -103,6 +103,16 @@ func (v View) state(e Explanation) string {
 		text += " (a rebuild writes it for " + e.Expire.String() + ")"
 	}
 	return text
+}
+
+func tracked(e Explanation) string {
+	switch {
+	case e.Tracked:
+		return "yes, it is in the schedule"
+	case e.Owned && e.State != cachev1alpha1.KeyMissing:
+		return "no, the next listing takes it in"
+	}
+	return "no"
 }
 
 func (v View) guard(g *cachev1alpha1.KeyGuard) string {
