@@ -32,6 +32,7 @@ help: ## Say what there is (the default)
 	@echo '  PACKAGES, TESTFLAGS what to test (./...), and further flags for go test'
 	@echo '  KUBEBUILDER_ASSETS  your own folder of kube-apiserver, etcd and kubectl'
 	@echo '  REDIS_SERVER        your own redis-server, 7.0 or later, or valkey-server'
+	@echo '  PROMETHEUS_DIR      your own folder of prometheus and promtool'
 	@echo '  KEEPFRESH_CACHE     where kube-apiserver and the like are kept (~/.cache/keepfresh)'
 
 .PHONY: demo
