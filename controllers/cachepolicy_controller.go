@@ -107,7 +107,7 @@ func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, po
 		return err
 	}
 	if !leads {
-		plan.Refresh = ""
+		plan.Refresh, plan.RefreshOnly = "", nil
 	}
 	others, err := overlapping(ctx, r.Client, policy)
 	if err != nil {

@@ -67,23 +67,36 @@ func older(a, b *cachev1alpha1.CachePolicy) bool {
 	return a.UID < b.UID
 }
 
+// rival is the older policy that claims keys of a template, and its keyspace that
+// does; nil if there is none.
+func rival(p *cachev1alpha1.CachePolicy, template string, others []cachev1alpha1.CachePolicy) (*cachev1alpha1.CachePolicy, string) {
+	for i := range others {
+		o := &others[i]
+		if !o.DeletionTimestamp.IsZero() || !older(o, p) {
+			continue
+		}
+		if name, claimed := claim(o, template); claimed {
+			return o, name
+		}
+	}
+	return nil, ""
+}
+
+func yields(keyspace string, to *cachev1alpha1.CachePolicy, theirs string) string {
+	return fmt.Sprintf("keyspace %q can hold the same keys as keyspace %q of the older policy %s/%s on this Redis, which goes first",
+		keyspace, theirs, to.Namespace, to.Name)
+}
+
 // yield takes the keyspaces out of a plan that an older policy claims, be that
 // suspended or not, and says so in a problem.
 func yield(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1alpha1.CachePolicy) *problem {
 	var messages []string
 	plan.Keyspaces = slices.DeleteFunc(plan.Keyspaces, func(k refresher.Keyspace) bool {
-		for i := range others {
-			o := &others[i]
-			if !o.DeletionTimestamp.IsZero() || !older(o, p) {
-				continue
-			}
-			if name, claimed := claim(o, k.Key); claimed {
-				messages = append(messages, fmt.Sprintf("keyspace %q can hold the same keys as keyspace %q of the older policy %s/%s on this Redis, which goes first",
-					k.Name, name, o.Namespace, o.Name))
-				return true
-			}
+		other, name := rival(p, k.Key, others)
+		if other != nil {
+			messages = append(messages, yields(k.Name, other, name))
 		}
-		return false
+		return other != nil
 	})
 	if len(messages) == 0 {
 		return nil

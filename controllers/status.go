@@ -258,10 +258,12 @@ func timestamp(t time.Time) *metav1.Time {
 }
 
 // shorten keeps a message within what the schema takes.
-func shorten(message string) string {
-	const most = 1024
-	if len(message) <= most {
-		return message
+func shorten(message string) string { return clip(message, 1024) }
+
+// clip cuts a text off after so many bytes, and shows that it did.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return strings.ToValidUTF8(message[:most-3], "") + "..."
+	return strings.ToValidUTF8(text[:most-3], "") + "..."
 }

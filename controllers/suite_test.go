@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,12 +144,19 @@ func create(objects ...client.Object) {
 
 // operator is what cmd/keepfresh runs, in this process.
 type operator struct {
-	engine   *refresher.Engine
-	election *Election
-	metrics  *prometheus.Registry
-	cancel   context.CancelFunc
-	ended    chan error
+	engine    *refresher.Engine
+	election  *Election
+	explainer *KeyExplanationReconciler
+	clock     clock // of the explainer
+	metrics   *prometheus.Registry
+	cancel    context.CancelFunc
+	ended     chan error
 }
+
+// clock can be put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 // startOperator starts one that reaches the API server as conf says, and takes
 // part in an election, if elect makes one.
@@ -176,6 +184,8 @@ func startOperator(logger logr.Logger, conf *rest.Config, elect func(ctrl.Manage
 	o.cancel = cancel
 	reconciler := &CachePolicyReconciler{Client: mgr.GetClient(), Engine: o.engine, Events: mgr.GetEventRecorder("keepfresh"), Wakeups: wakeups, Election: o.election}
 	Expect(reconciler.SetupWithManager(ctx, mgr)).To(Succeed())
+	o.explainer = &KeyExplanationReconciler{Client: mgr.GetClient(), Engine: o.engine, Election: o.election, Now: o.clock.now}
+	Expect(o.explainer.SetupWithManager(mgr)).To(Succeed())
 	go func() { o.ended <- mgr.Start(ctx) }()
 	return o
 }

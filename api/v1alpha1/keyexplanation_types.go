@@ -216,9 +216,9 @@ type KeyLoader struct {
 	// +kubebuilder:validation:MaxLength=16
 	Method string `json:"method,omitempty"`
 
-	// url that is asked for this key; cut off with ... after 4096 characters.
+	// url that is asked for this key; one of more than 4096 characters is cut off.
 	// +optional
-	// +kubebuilder:validation:MaxLength=4099
+	// +kubebuilder:validation:MaxLength=4096
 	URL string `json:"url,omitempty"`
 
 	// headers are the names of the headers that the policy adds. Their values are

@@ -147,6 +147,10 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controller (does the API server at %s answer, and has it the CachePolicy CRD?): %w", conf.Host, err)
 	}
+	explainer := &controllers.KeyExplanationReconciler{Client: mgr.GetClient(), Engine: engine, Election: election}
+	if err := explainer.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the answers to KeyExplanations: %w", err)
+	}
 	if err := addChecks(mgr, engine); err != nil {
 		return fmt.Errorf("set up the health checks: %w", err)
 	}

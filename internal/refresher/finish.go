@@ -107,6 +107,7 @@ func (l *lane) finish(r result, now time.Time) {
 		l.account.lastFailure = r.failure
 	}
 	l.metrics.observe(r)
+	l.recent.note(r, now)
 	l.judge(r, now)
 	if r.token == l.force.token && r.tried() {
 		l.force.tried(e)
