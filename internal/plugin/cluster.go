@@ -56,9 +56,9 @@ func (c *cluster) policy(ctx context.Context, name string) (*cachev1alpha1.Cache
 
 // follow keeps a copy of some policies: those of a namespace, or of all if it is
 // empty; one of them, if there is a name. It returns how to read the copy, and a
-// channel that tells of changes. What fails on the way is told to failed, and
-// tried again.
-func (c *cluster) follow(ctx context.Context, namespace, name string, failed func(error)) (read func() []cachev1alpha1.CachePolicy, changed <-chan struct{}) {
+// channel that tells of changes. What fails on the way is tried again: heard is
+// called with the error, and with nil once the API server answers.
+func (c *cluster) follow(ctx context.Context, namespace, name string, heard func(error)) (read func() []cachev1alpha1.CachePolicy, changed <-chan struct{}) {
 	changes := make(chan struct{}, 1)
 	notify := func() {
 		select {
@@ -67,7 +67,7 @@ func (c *cluster) follow(ctx context.Context, namespace, name string, failed fun
 		}
 	}
 	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: c.listWatch(namespace, name),
+		ListerWatcher: c.listWatch(namespace, name, heard),
 		ObjectType:    &cachev1alpha1.CachePolicy{},
 		Handler: cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { notify() },
@@ -75,11 +75,6 @@ func (c *cluster) follow(ctx context.Context, namespace, name string, failed fun
 			DeleteFunc: func(any) { notify() },
 		},
 	})
-	if s, ok := informer.(interface {
-		SetWatchErrorHandlerWithContext(cache.WatchErrorHandlerWithContext) error
-	}); ok {
-		_ = s.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { failed(err) })
-	}
 	go informer.RunWithContext(ctx)
 	return func() []cachev1alpha1.CachePolicy {
 		var out []cachev1alpha1.CachePolicy
@@ -90,7 +85,8 @@ func (c *cluster) follow(ctx context.Context, namespace, name string, failed fun
 	}, changes
 }
 
-func (c *cluster) listWatch(namespace, name string) *cache.ListWatch {
+// listWatch lists and watches policies, and tells heard how each request went.
+func (c *cluster) listWatch(namespace, name string, heard func(error)) *cache.ListWatch {
 	scope := func(raw metav1.ListOptions) *client.ListOptions {
 		o := &client.ListOptions{Namespace: namespace, Raw: &raw}
 		if name != "" {
@@ -101,10 +97,14 @@ func (c *cluster) listWatch(namespace, name string) *cache.ListWatch {
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, raw metav1.ListOptions) (runtime.Object, error) {
 			list := &cachev1alpha1.CachePolicyList{}
-			return list, c.List(ctx, list, scope(raw))
+			err := c.List(ctx, list, scope(raw))
+			heard(err)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, raw metav1.ListOptions) (watch.Interface, error) {
-			return c.Watch(ctx, &cachev1alpha1.CachePolicyList{}, scope(raw))
+			w, err := c.Watch(ctx, &cachev1alpha1.CachePolicyList{}, scope(raw))
+			heard(err)
+			return w, err
 		},
 	}
 }

@@ -13,6 +13,15 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 )
 
+// cause leaves out of an error on the way to the API server which request it was.
+func cause(err error) error {
+	var connection *url.Error
+	if errors.As(err, &connection) {
+		return connection.Err
+	}
+	return err
+}
+
 // explain adds to an error of the API server's, or of the way there, what the
 // user can do about it.
 func explain(err error) error {

@@ -109,12 +109,13 @@ func (p *plugin) live(ctx context.Context, c *cluster, namespace, name string, d
 		return err
 	}
 	view.Bars = true
-	trouble := make(chan error, 1)
+	answers := make(chan error, 1) // the last, good or bad
 	read, changed := c.follow(ctx, namespace, name, func(err error) {
 		select {
-		case trouble <- err:
+		case <-answers:
 		default:
 		}
+		answers <- err
 	})
 	window := screen.NewLive(p.Out)
 	defer window.End()
@@ -129,14 +130,12 @@ func (p *plugin) live(ctx context.Context, c *cluster, namespace, name string, d
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-trouble:
-			notice = "\n" + view.Bad("Lost touch with the API server, trying again: "+err.Error()) + "\n"
-			if !window.Terminal() {
-				p.note("%s", notice)
-				continue
+		case err := <-answers:
+			if notice = ""; err != nil && ctx.Err() == nil {
+				notice = "\n" + view.Bad("Lost touch with the API server, trying again: "+cause(err).Error()) + "\n"
 			}
 		case <-changed:
-			notice, begun = "", true
+			begun = true
 		case <-tick:
 		}
 		if !begun {
