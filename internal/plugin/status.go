@@ -109,13 +109,14 @@ func (p *plugin) live(ctx context.Context, c *cluster, namespace, name string, d
 		return err
 	}
 	view.Bars = true
-	answers := make(chan error, 1) // the last, good or bad
+	type answer struct{ err error }
+	answers := make(chan answer, 1) // the last, good or bad
 	read, changed := c.follow(ctx, namespace, name, func(err error) {
 		select {
 		case <-answers:
 		default:
 		}
-		answers <- err
+		answers <- answer{err}
 	})
 	window := screen.NewLive(p.Out)
 	defer window.End()
@@ -130,9 +131,9 @@ func (p *plugin) live(ctx context.Context, c *cluster, namespace, name string, d
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-answers:
-			if notice = ""; err != nil && ctx.Err() == nil {
-				notice = "\n" + view.Bad("Lost touch with the API server, trying again: "+cause(err).Error()) + "\n"
+		case last := <-answers:
+			if notice = ""; last.err != nil && ctx.Err() == nil {
+				notice = "\n" + view.Bad("Lost touch with the API server, trying again: "+cause(last.err).Error()) + "\n"
 			}
 		case <-changed:
 			begun = true
