@@ -55,6 +55,7 @@ type lane struct {
 	breaker  breaker
 	account  account
 	force    force
+	recent   recent
 
 	view atomic.Pointer[view]
 }

@@ -14,7 +14,8 @@ type Snapshot struct {
 	Redis     redisconn.Status
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
-	// Refreshed is the plan's Refresh token once every key was tried since.
+	// Refreshed is the plan's Refresh token once every key that it is about was
+	// tried since.
 	Refreshed string
 }
 

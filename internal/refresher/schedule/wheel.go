@@ -66,6 +66,17 @@ func (s *Schedule) Until(id ID) (time.Time, bool) {
 	return s.time(s.waits.at(r)), true
 }
 
+// Queued says that a key is due, or that its time has come.
+func (s *Schedule) Queued(id ID, now time.Time) bool {
+	switch r := s.rec(id); r.place {
+	case waiting:
+		return s.waits.at(r) <= int64(now.Sub(s.epoch)/Tick)
+	case due, late:
+		return true
+	}
+	return false
+}
+
 // Come returns a key that waited and whose time has come, the earliest first,
 // or 0 if there is none. The key rests.
 func (s *Schedule) Come(now time.Time) ID {
