@@ -13,6 +13,12 @@ TESTFLAGS ?=
 # As hack/envtest/get.sh builds Kubernetes: what is in both is compiled once.
 go_build = CGO_ENABLED=0 go build -trimpath
 
+# What the image is called, what it bears as its version, and what it runs on.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE ?= ghcr.io/keepfresh/keepfresh:$(VERSION)
+IMAGE_ARCHES ?= amd64 arm64
+IMAGE_FLAGS ?=
+
 .PHONY: help
 help: ## Say what there is (the default)
 	@echo 'Keepfresh: make <target>'
@@ -20,9 +26,13 @@ help: ## Say what there is (the default)
 	@echo
 	@echo 'Variables, in the environment or after make:'
 	@echo '  DEMO_SECONDS        end the demo after this many seconds, and judge it'
+	@echo '  IMAGE, VERSION      the name of the image, and the version that it bears'
+	@echo '  IMAGE_ARCHES        what the image runs on (amd64 arm64)'
+	@echo '  IMAGE_FLAGS         further flags for hack/image, such as --push'
 	@echo '  PACKAGES, TESTFLAGS what to test (./...), and further flags for go test'
 	@echo '  KUBEBUILDER_ASSETS  your own folder of kube-apiserver, etcd and kubectl'
 	@echo '  REDIS_SERVER        your own redis-server, 7.0 or later, or valkey-server'
+	@echo '  PROMETHEUS_DIR      your own folder of prometheus and promtool'
 	@echo '  KEEPFRESH_CACHE     where kube-apiserver and the like are kept (~/.cache/keepfresh)'
 
 .PHONY: demo
@@ -36,22 +46,66 @@ demo: build ## Watch an operator keep a real Redis fresh through a real API serv
 test: ## Run all tests, with a real API server, a real Redis and the race detector
 	@PACKAGES='$(PACKAGES)' TESTFLAGS='$(TESTFLAGS)' hack/test.sh
 
+.PHONY: e2e
+e2e: ## Install the chart on a real cluster, and try what may go wrong (hack/e2e.sh)
+	@hack/e2e.sh
+
+.PHONY: observe
+observe: build ## Check dashboards/ on a real Prometheus: cause each alert's fault, evaluate each panel
+	@TESTFLAGS='$(TESTFLAGS)' hack/observe/observe.sh
+
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)
 	@lint=$$(hack/tools/get.sh golangci-lint); \
-	echo 'lint: golangci-lint run'; \
-	$$lint run --allow-parallel-runners ./...
+	for module in . hack/image test/e2e; do \
+		echo "lint: golangci-lint run in $$module"; \
+		(cd $$module; $$lint run --allow-parallel-runners ./...); \
+	done
+
+.PHONY: lint-chart
+lint-chart: build ## Check the Helm chart, also on a real API server
+	@hack/chart/lint.sh
 
 .PHONY: build
 build: ## Build the operator: bin/keepfresh
 	@echo 'build: bin/keepfresh'
 	@$(go_build) -o bin/keepfresh ./cmd/keepfresh
 
+.PHONY: image
+image: ## Build the operator's container image, with no engine: bin/image/keepfresh.tar
+	@for arch in $(IMAGE_ARCHES); do \
+		echo "image: bin/image/$$arch/keepfresh"; \
+		GOOS=linux GOARCH=$$arch $(go_build) -o bin/image/$$arch/keepfresh \
+			-ldflags '-s -w -X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' ./cmd/keepfresh; \
+	done; \
+	CGO_ENABLED=0 go build -C hack/image -trimpath -buildvcs=false -o $(CURDIR)/bin/tools/image .; \
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} bin/tools/image \
+		--name $(IMAGE) --output bin/image/keepfresh.tar \
+		$(foreach arch,$(IMAGE_ARCHES),--binary bin/image/$(arch)/keepfresh:$(arch)) \
+		--label org.opencontainers.image.title=keepfresh \
+		--label org.opencontainers.image.description='Keeps Redis caches fresh, as CachePolicies declare' \
+		--label org.opencontainers.image.source=https://github.com/keepfresh/keepfresh \
+		--label org.opencontainers.image.licenses=Apache-2.0 \
+		--label org.opencontainers.image.version=$(VERSION) \
+		--label org.opencontainers.image.revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(IMAGE_FLAGS)
+
+.PHONY: plugin
+plugin: ## Build kubectl cachepolicy: bin/kubectl-cachepolicy (put bin/ on the PATH)
+	@echo 'plugin: bin/kubectl-cachepolicy'
+	@$(go_build) -ldflags '-X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' \
+		-o bin/kubectl-cachepolicy ./cmd/kubectl-cachepolicy
+	@install -m 0755 cmd/kubectl-cachepolicy/kubectl_complete-cachepolicy bin/
+
+.PHONY: krew
+krew: ## Build the plugin's archives for PLATFORMS, and krew's manifest: bin/krew
+	@VERSION=$(VERSION) hack/krew/build.sh
+
 .PHONY: generate
-generate: ## Generate the API types' deep copies
+generate: ## Generate the API types' deep copies, and docs/metrics.md
 	@gen=$$(hack/tools/get.sh controller-gen); \
-	echo 'generate: api/**/zz_generated.deepcopy.go'; \
-	$$gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	echo 'generate: api/**/zz_generated.deepcopy.go, docs/metrics.md'; \
+	$$gen object:headerFile=hack/boilerplate.go.txt paths=./api/...; \
+	CGO_ENABLED=0 go run -trimpath ./hack/metrics docs/metrics.md
 
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's RBAC
@@ -60,6 +114,10 @@ manifests: ## Generate the CRD and the operator's RBAC
 	$$gen crd paths=./api/... output:crd:dir=config/crd/bases; \
 	$$gen rbac:roleName=keepfresh-manager paths=./api/... paths=./controllers/... paths=./cmd/... \
 		output:rbac:dir=config/rbac
+
+.PHONY: chart
+chart: ## Write the chart's copies of config/, its README, and dist/install.yaml
+	@hack/chart/make.sh
 
 .PHONY: verify
 verify: ## Check that generated files and go.mod are up to date

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,12 +34,14 @@ type Engine interface {
 	Snapshot(refresher.ID) (refresher.Snapshot, bool)
 }
 
-// CachePolicyReconciler hands policies to the engine and reports on them.
+// CachePolicyReconciler hands policies to the engine and, on the leader, reports
+// on them.
 type CachePolicyReconciler struct {
 	client.Client
 	Engine   Engine
 	Events   events.EventRecorder
 	Wakeups  *Wakeups         // of the engine's
+	Election *Election        // nil where there is only one replica
 	Now      func() time.Time // time.Now if nil
 	Parallel int              // policies reconciled at once; 4 if 0
 
@@ -49,7 +53,8 @@ type CachePolicyReconciler struct {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile puts a policy into force and writes its status.
+// Reconcile puts a policy into force. The leader writes its status, and takes up
+// refreshes on demand: else each replica would load every key.
 func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	id := refresher.ID{Namespace: req.Namespace, Name: req.Name}
 	policy := &cachev1alpha1.CachePolicy{}
@@ -62,10 +67,14 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, nil
 	}
 
-	err = r.enforce(ctx, id, policy)
+	leads := r.Election.Leads()
+	err = r.enforce(ctx, id, policy, leads)
 	s := situation{policy: policy, problem: asProblem(err)}
 	if err != nil && s.problem == nil {
 		return ctrl.Result{}, err
+	}
+	if !leads {
+		return ctrl.Result{}, nil
 	}
 	s.snapshot, s.running = r.Engine.Snapshot(id)
 	wait, err := r.report(ctx, s)
@@ -81,7 +90,7 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 // enforce puts the spec into force. An error that is a *problem says why that
 // cannot be; then what was in force before stays so. An exception is a conflict:
 // keyspaces that an older policy claims go out of force.
-func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy) error {
+func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy, leads bool) error {
 	if policy.Spec.Suspend {
 		r.remove(id)
 		return nil
@@ -96,6 +105,9 @@ func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, po
 	plan, err := plan(policy, secrets)
 	if err != nil {
 		return err
+	}
+	if !leads {
+		plan.Refresh, plan.RefreshOnly = "", nil
 	}
 	others, err := overlapping(ctx, r.Client, policy)
 	if err != nil {
@@ -158,6 +170,23 @@ func (r *CachePolicyReconciler) tell(before, after *cachev1alpha1.CachePolicy) {
 		r.Events.Eventf(after, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
 	}
 	if before.Status.LastHandledRefreshAt != after.Status.LastHandledRefreshAt {
-		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "the refresh on demand is done: every key was tried")
+		r.Events.Eventf(after, nil, corev1.EventTypeNormal, "Refreshed", "Refresh", "%s", refreshed(after))
 	}
+}
+
+// refreshed is what there is to tell of a refresh on demand that is done.
+func refreshed(p *cachev1alpha1.CachePolicy) string {
+	const done = "is done: every key was tried"
+	names := p.RefreshKeyspaces()
+	if len(names) == 0 {
+		return "the refresh on demand " + done
+	}
+	text := fmt.Sprintf("the refresh on demand of %s %s", strings.Join(names, ", "), done)
+	unknown := slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(p.Spec.Keyspaces, func(k cachev1alpha1.Keyspace) bool { return k.Name == name })
+	})
+	if len(unknown) > 0 {
+		text += "; there is no keyspace " + strings.Join(unknown, ", ")
+	}
+	return shorten(text)
 }

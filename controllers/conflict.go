@@ -13,6 +13,7 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/review"
 )
 
 // endpointIndex finds the policies of one Redis.
@@ -66,23 +67,36 @@ func older(a, b *cachev1alpha1.CachePolicy) bool {
 	return a.UID < b.UID
 }
 
+// rival is the older policy that claims keys of a template, and its keyspace that
+// does; nil if there is none.
+func rival(p *cachev1alpha1.CachePolicy, template string, others []cachev1alpha1.CachePolicy) (*cachev1alpha1.CachePolicy, string) {
+	for i := range others {
+		o := &others[i]
+		if !o.DeletionTimestamp.IsZero() || !older(o, p) {
+			continue
+		}
+		if name, claimed := claim(o, template); claimed {
+			return o, name
+		}
+	}
+	return nil, ""
+}
+
+func yields(keyspace string, to *cachev1alpha1.CachePolicy, theirs string) string {
+	return fmt.Sprintf("keyspace %q can hold the same keys as keyspace %q of the older policy %s/%s on this Redis, which goes first",
+		keyspace, theirs, to.Namespace, to.Name)
+}
+
 // yield takes the keyspaces out of a plan that an older policy claims, be that
 // suspended or not, and says so in a problem.
 func yield(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1alpha1.CachePolicy) *problem {
 	var messages []string
 	plan.Keyspaces = slices.DeleteFunc(plan.Keyspaces, func(k refresher.Keyspace) bool {
-		for i := range others {
-			o := &others[i]
-			if !o.DeletionTimestamp.IsZero() || !older(o, p) {
-				continue
-			}
-			if name, claimed := claim(o, k.Key); claimed {
-				messages = append(messages, fmt.Sprintf("keyspace %q can hold the same keys as keyspace %q of the older policy %s/%s on this Redis, which goes first",
-					k.Name, name, o.Namespace, o.Name))
-				return true
-			}
+		other, name := rival(p, k.Key, others)
+		if other != nil {
+			messages = append(messages, yields(k.Name, other, name))
 		}
-		return false
+		return other != nil
 	})
 	if len(messages) == 0 {
 		return nil
@@ -93,12 +107,8 @@ func yield(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1a
 // selfConflict is what admission could not see: two keyspaces of one policy
 // that can hold the same key.
 func selfConflict(p *cachev1alpha1.CachePolicy) *problem {
-	for i, a := range p.Spec.Keyspaces {
-		for _, b := range p.Spec.Keyspaces[i+1:] {
-			if refresher.Overlap(a.Key, b.Key) {
-				return problemf(cachev1alpha1.ReasonInvalidSpec, "keyspaces %q and %q can hold the same key; change one of the templates", a.Name, b.Name)
-			}
-		}
+	if found := review.Conflicts(p); len(found) > 0 {
+		return problemf(cachev1alpha1.ReasonInvalidSpec, "%s", found[0].Message)
 	}
 	return nil
 }

@@ -362,7 +362,7 @@ var _ = Describe("The operator", Serial, func() {
 
 		running.stop()
 		Expect(w.guards()).To(BeEmpty())
-		running = startOperator(ctrl.Log)
+		running = startOperator(ctrl.Log, user, nil)
 		Eventually(func() bool { return w.atWork("catalog") }).Should(BeTrue())
 		Eventually(func() bool {
 			s, _ := running.engine.Snapshot(w.id("catalog"))

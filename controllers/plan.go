@@ -50,7 +50,7 @@ func plan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
 		out.Keyspaces = append(out.Keyspaces, k)
 	}
 	if token := refreshToken(p); token != p.Status.LastHandledRefreshAt {
-		out.Refresh = token
+		out.Refresh, out.RefreshOnly = token, p.RefreshKeyspaces()
 	}
 	return out, nil
 }

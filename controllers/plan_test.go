@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,15 @@ func TestPlan(t *testing.T) {
 		},
 		"a refresh is asked for by a token": {
 			change: requested("now", ""), check: func(p refresher.Plan) bool { return p.Refresh == "now" },
+		},
+		"a refresh is narrowed down to keyspaces": {
+			change: func(p *cachev1alpha1.CachePolicy) {
+				requested("now", "")(p)
+				p.Annotations[cachev1alpha1.RefreshKeyspacesAnnotation] = "a, b,"
+			},
+			check: func(p refresher.Plan) bool {
+				return p.Refresh == "now" && slices.Equal(p.RefreshOnly, []string{"a", "b"})
+			},
 		},
 		"a token that was handled asks for nothing": {
 			change: requested("now", "now"), check: func(p refresher.Plan) bool { return p.Refresh == "" },

@@ -190,4 +190,19 @@ var _ = Describe("A refresh on demand", func() {
 		Eventually(w.reasons).Should(WithTransform(times, HaveKeyWithValue("Refreshed", 2)))
 		Expect(w.events()).To(HaveEach(HavePrefix("Normal")))
 	})
+
+	It("loads the keys of those keyspaces alone that it names", func() {
+		w := newWorld()
+		w.set("page:1", "from the application", time.Hour)
+		w.apply("catalog", withKeyspaces(w.keyspace("products", "product:{id}", "product:1"), w.keyspace("pages", "page:{id}")), expires(time.Hour))
+		w.expectReady("catalog")
+
+		w.edit("catalog", func(p *cachev1alpha1.CachePolicy) {
+			p.Annotations = map[string]string{cachev1alpha1.RefreshRequestedAtAnnotation: "now", cachev1alpha1.RefreshKeyspacesAnnotation: "pages,nosuch"}
+		})
+		Eventually(func() string { return w.get("catalog").Status.LastHandledRefreshAt }).Should(Equal("now"))
+		Expect(w.backend.loadsOf("page:1")()).To(Equal(1))
+		Expect(w.backend.loadsOf("product:1")()).To(Equal(1), "the fill")
+		Eventually(w.events).Should(ContainElement(ContainSubstring("of pages, nosuch is done: every key was tried; there is no keyspace nosuch")))
+	})
 })

@@ -35,7 +35,8 @@ func ClientOptions() client.Options {
 }
 
 // SetupWithManager registers the reconciler: it is woken by policies, by their
-// Secrets, by policies that claim the same keys, and by the engine.
+// Secrets, by policies that claim the same keys, by the engine, and by the
+// election of this replica.
 func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	r.secrets = newSecretCache(mgr.GetClient(), mgr.GetAPIReader())
 	indexes := map[string]func(*cachev1alpha1.CachePolicy) []string{
@@ -49,6 +50,7 @@ func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 			return fmt.Errorf("index policies by %s: %w", name, err)
 		}
 	}
+	r.Election.onLead(r.reconcileAll)
 	asked := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("cachepolicy").
@@ -59,6 +61,17 @@ func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		WatchesRawSource(r.Wakeups).
 		WithOptions(controller.Options{MaxConcurrentReconciles: cmp.Or(r.Parallel, 4)}).
 		Complete(r)
+}
+
+// reconcileAll has every policy reconciled.
+func (r *CachePolicyReconciler) reconcileAll(ctx context.Context) {
+	var list cachev1alpha1.CachePolicyList
+	if err := r.List(ctx, &list); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "The status of policies may be written late, as they cannot be listed")
+	}
+	for i := range list.Items {
+		r.Wakeups.Notify(refresher.ID{Namespace: list.Items[i].Namespace, Name: list.Items[i].Name})
+	}
 }
 
 // rivals are the policies whose claim a change of this one may alter.

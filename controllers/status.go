@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
+	"github.com/keepfresh/keepfresh/internal/review"
 )
 
 // reportInterval lies at least between two writes of a policy's numbers.
@@ -48,8 +48,8 @@ func status(s situation, now time.Time) cachev1alpha1.CachePolicyStatus {
 	return out
 }
 
-// count fills in the numbers. What was known before the engine began stays
-// where the engine has nothing newer.
+// count fills in the numbers. What was known before the engine began, or from
+// another replica, stays where the engine has nothing newer.
 func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 	before := out.Keyspaces
 	out.Keyspaces, out.Keys, out.Stale, out.Missing, out.Fresh = nil, nil, nil, nil, ""
@@ -68,8 +68,7 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 			one.LastFailure = &cachev1alpha1.Failure{Time: *timestamp(f.Time), Reason: f.Reason, Message: shorten(f.Message)}
 		}
 		if i := slices.IndexFunc(before, func(b cachev1alpha1.KeyspaceStatus) bool { return b.Name == k.Name }); i >= 0 {
-			one.LastRefreshTime = cmp.Or(one.LastRefreshTime, before[i].LastRefreshTime)
-			one.LastFailure = cmp.Or(one.LastFailure, before[i].LastFailure)
+			keepNewer(&one, before[i])
 		}
 		if t := one.LastRefreshTime; t != nil && (out.LastRefreshTime == nil || out.LastRefreshTime.Before(t)) {
 			out.LastRefreshTime = t
@@ -85,6 +84,16 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 		for i := range out.Keyspaces {
 			out.Keyspaces[i].Fresh = ""
 		}
+	}
+}
+
+// keepNewer keeps what is newer before than now.
+func keepNewer(now *cachev1alpha1.KeyspaceStatus, before cachev1alpha1.KeyspaceStatus) {
+	if t := before.LastRefreshTime; now.LastRefreshTime == nil || now.LastRefreshTime.Before(t) {
+		now.LastRefreshTime = t
+	}
+	if f := before.LastFailure; f != nil && (now.LastFailure == nil || now.LastFailure.Time.Before(&f.Time)) {
+		now.LastFailure = f
 	}
 }
 
@@ -162,10 +171,16 @@ func (s situation) loaders() verdict {
 	switch {
 	case len(failing) > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for " + strings.Join(failing, ", ")}
-	case s.running && succeeding:
+	case s.running && (succeeding || s.succeeded()):
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonLoadsSucceeding, "the loaders answer"}
 	}
 	return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonNoLoadsYet, "nothing has been loaded yet"}
+}
+
+// succeeded says that loads did, when this was last told: a replica that becomes
+// the leader has loaded nothing yet, as long as another went first.
+func (s situation) succeeded() bool {
+	return apimeta.IsStatusConditionTrue(s.policy.Status.Conditions, cachev1alpha1.ConditionLoadersHealthy)
 }
 
 func (s situation) fresh() verdict {
@@ -215,22 +230,14 @@ func (s situation) watching() verdict {
 // warning says where a guard timeout lets a key expire during a slow load.
 func warning(p *cachev1alpha1.CachePolicy) verdict {
 	var where []string
-	for i := range p.Spec.Keyspaces {
-		k := &p.Spec.Keyspaces[i]
-		due, err := k.EffectiveDueAfter(&p.Spec)
-		if err != nil {
-			continue
-		}
-		left, guard := k.EffectiveExpire(&p.Spec)-due, k.EffectiveGuardTimeout(&p.Spec)
-		if guard >= left {
-			where = append(where, fmt.Sprintf("keyspace %q: guardTimeout %s is not less than the %s between a key's being due and its expiry", k.Name, guard, left))
-		}
+	for _, f := range review.TightGuards(p) {
+		where = append(where, f.Message)
 	}
 	if len(where) == 0 {
 		return verdict{}
 	}
 	return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonGuardTimeoutTooLong,
-		strings.Join(where, "; ") + ". A slow load may let keys expire: shorten guardTimeout (and the loader's timeout), lengthen expire, or lower refreshRatio"}
+		strings.Join(where, "; ") + ". " + review.TightGuardsRemedy}
 }
 
 // listed says that all keyspaces have been read from Redis.
@@ -276,10 +283,12 @@ func timestamp(t time.Time) *metav1.Time {
 }
 
 // shorten keeps a message within what the schema takes.
-func shorten(message string) string {
-	const most = 1024
-	if len(message) <= most {
-		return message
+func shorten(message string) string { return clip(message, 1024) }
+
+// clip cuts a text off after so many bytes, and shows that it did.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return strings.ToValidUTF8(message[:most-3], "") + "..."
+	return strings.ToValidUTF8(text[:most-3], "") + "..."
 }

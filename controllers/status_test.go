@@ -221,6 +221,35 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+func TestAReplicaThatHasNotLoadedYetDoesNotTakeBackThatLoadsSucceed(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		before situation
+		want   string
+	}{
+		"they did":     {well(), "True LoadsSucceeding"},
+		"they did not": {well(loaderDown), "Unknown NoLoadsYet"},
+		"none had yet": {well(unlisted), "Unknown NoLoadsYet"},
+	} {
+		s := well(func(s *situation) { s.snapshot.Keyspaces[0].LoadersState = refresher.NoLoads })
+		s.policy.Status = status(c.before, now)
+		if got := conditions(status(s, now))[cachev1alpha1.ConditionLoadersHealthy]; got != c.want {
+			t.Errorf("%s: %s, want %s", sentence, got, c.want)
+		}
+	}
+}
+
+// Another replica may have been the leader, and have done what this one has not.
+func TestWhatIsNewerThanWhatTheEngineKnowsStays(t *testing.T) {
+	later := metav1.NewTime(now.Add(time.Minute).Truncate(time.Second))
+	s := well(loaderDown)
+	s.policy.Status.Keyspaces = []cachev1alpha1.KeyspaceStatus{{Name: "products", LastRefreshTime: &later,
+		LastFailure: &cachev1alpha1.Failure{Time: later, Reason: "Timeout", Message: "of another replica"}}}
+	got := status(s, now)
+	if k := got.Keyspaces[0]; !k.LastRefreshTime.Equal(&later) || !got.LastRefreshTime.Equal(&later) || k.LastFailure.Message != "of another replica" {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestConditionsThatHaveBeenTrueGoWhenTheyAreNot(t *testing.T) {
 	s := well(broken, longGuard)
 	s.policy.Status = status(s, now)

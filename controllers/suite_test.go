@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -78,6 +80,7 @@ var (
 var _ = BeforeSuite(func() {
 	logger := zap.New(zap.WriteTo(logged), zap.UseDevMode(true))
 	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
 	goredis.SetLogger(redisLog{})
 	Expect(errors.Join(clientgoscheme.AddToScheme(scheme), cachev1alpha1.AddToScheme(scheme))).To(Succeed())
 
@@ -100,7 +103,7 @@ var _ = BeforeSuite(func() {
 	user = rest.CopyConfig(added.Config())
 	user.Host = "https://" + gateway.addr()
 
-	running = startOperator(logger)
+	running = startOperator(logger, user, nil)
 	DeferCleanup(func() { running.stop() })
 })
 
@@ -141,15 +144,25 @@ func create(objects ...client.Object) {
 
 // operator is what cmd/keepfresh runs, in this process.
 type operator struct {
-	engine  *refresher.Engine
-	metrics *prometheus.Registry
-	cancel  context.CancelFunc
-	ended   chan error
+	engine    *refresher.Engine
+	election  *Election
+	explainer *KeyExplanationReconciler
+	clock     clock // of the explainer
+	metrics   *prometheus.Registry
+	cancel    context.CancelFunc
+	ended     chan error
 }
 
-func startOperator(logger logr.Logger) *operator {
+// clock can be put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// startOperator starts one that reaches the API server as conf says, and takes
+// part in an election, if elect makes one.
+func startOperator(logger logr.Logger, conf *rest.Config, elect func(ctrl.Manager) *Election) *operator {
 	GinkgoHelper()
-	mgr, err := ctrl.NewManager(user, ctrl.Options{
+	mgr, err := ctrl.NewManager(conf, ctrl.Options{
 		Scheme:     scheme,
 		Logger:     logger,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
@@ -158,14 +171,21 @@ func startOperator(logger logr.Logger) *operator {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	o := &operator{metrics: prometheus.NewRegistry(), ended: make(chan error, 1)}
+	if elect != nil {
+		o.election = elect(mgr)
+		Expect(mgr.Add(o.election)).To(Succeed())
+	}
 	wakeups := &Wakeups{}
 	o.engine = refresher.New(refresher.Options{
-		OnChange: wakeups.Notify, Registerer: o.metrics, Log: slog.New(logr.ToSlogHandler(logger.WithName("engine"))),
+		OnChange: wakeups.Notify, Standby: func() bool { return !o.election.Leads() },
+		Registerer: o.metrics, Log: slog.New(logr.ToSlogHandler(logger.WithName("engine"))),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	o.cancel = cancel
-	reconciler := &CachePolicyReconciler{Client: mgr.GetClient(), Engine: o.engine, Events: mgr.GetEventRecorder("keepfresh"), Wakeups: wakeups}
+	reconciler := &CachePolicyReconciler{Client: mgr.GetClient(), Engine: o.engine, Events: mgr.GetEventRecorder("keepfresh"), Wakeups: wakeups, Election: o.election}
 	Expect(reconciler.SetupWithManager(ctx, mgr)).To(Succeed())
+	o.explainer = &KeyExplanationReconciler{Client: mgr.GetClient(), Engine: o.engine, Election: o.election, Now: o.clock.now}
+	Expect(o.explainer.SetupWithManager(mgr)).To(Succeed())
 	go func() { o.ended <- mgr.Start(ctx) }()
 	return o
 }

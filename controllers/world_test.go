@@ -93,8 +93,12 @@ func (w *world) expectNoSecrets(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	events, err := json.Marshal(w.events())
 	Expect(err).NotTo(HaveOccurred())
+	var explained cachev1alpha1.KeyExplanationList
+	Expect(admin.List(ctx, &explained, client.InNamespace(w.ns))).To(Succeed())
+	answers, err := json.Marshal(explained)
+	Expect(err).NotTo(HaveOccurred())
 	for where, text := range map[string]string{
-		"a status": string(status), "an event": string(events), "the log": logged.String(), "the metrics": running.exposed(),
+		"a status": string(status), "an event": string(events), "an answer": string(answers), "the log": logged.String(), "the metrics": running.exposed(),
 	} {
 		for _, secret := range w.secrets {
 			for line := range strings.Lines(secret) { // of which a PEM has many

@@ -18,8 +18,17 @@ echo "test: with $("$KUBEBUILDER_ASSETS/kube-apiserver" --version) and $("$REDIS
 echo "test: go test -race ${flags[*]} ${packages[*]}"
 
 # Without a C compiler Go turns cgo off by itself, but prereqs.sh has seen to it.
+: >"$log"
+run() {
+	CGO_ENABLED=1 go test -C "$1" -race -timeout 15m "${flags[@]}" "${@:2}" 2>&1 | tee -a "$log" | grep -v '\[no test files\]'
+	return "${PIPESTATUS[0]}"
+}
 code=0
-CGO_ENABLED=1 go test -race -timeout 15m "${flags[@]}" "${packages[@]}" 2>&1 | tee "$log" | grep -v '\[no test files\]' || code=${PIPESTATUS[0]}
+run . "${packages[@]}" || code=$?
+if [[ ${packages[*]} == ./... ]]; then
+	echo "test: go test -C hack/image (a module of its own)"
+	run hack/image ./... || code=$?
+fi
 
 passed=$(grep -c '^ok' "$log" || true)
 if ((code != 0)); then

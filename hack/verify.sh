@@ -7,33 +7,34 @@ shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 stale=
-tool=$(hack/tools/get.sh controller-gen)
+tools=()
+for name in controller-gen helm helm-docs; do tools+=("$(hack/tools/get.sh "$name")"); done
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 echo "verify: generated files"
-generated=(api config/crd/bases config/rbac)
+generated=(api config/crd/bases config/rbac charts dist docs/metrics.md)
 # The files that are there now, those not yet added to git among them.
 git ls-files -z --cached --others --exclude-standard |
 	while IFS= read -r -d '' f; do [[ ! -f $f ]] || printf '%s\0' "$f"; done |
 	tar --create --null --files-from=- | tar --extract --directory="$copy"
 mkdir -p "$copy/bin/tools"
-cp -p "$tool" "$(dirname "$tool")/.controller-gen.stamp" "$copy/bin/tools/"
+for tool in "${tools[@]}"; do cp -p "$tool" "$(dirname "$tool")/.$(basename "$tool").stamp" "$copy/bin/tools/"; done
 # A file whose source is gone would stay unnoticed.
-rm -f "$copy"/config/crd/bases/*.yaml "$copy"/config/rbac/role.yaml
+rm -f "$copy"/config/crd/bases/*.yaml "$copy"/config/rbac/role.yaml "$copy"/docs/metrics.md
 find "$copy/api" -name 'zz_generated*' -delete
-make -C "$copy" generate manifests >"$copy/log" 2>&1 || {
+make -C "$copy" generate manifests chart >"$copy/log" 2>&1 || {
 	sed "s|$copy/||g" "$copy/log"
 	echo "verify: generating failed (see above)"
 	exit 1
 }
 for path in "${generated[@]}"; do
-	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests (and remove files that are generated no more)"
+	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests chart (and remove files that are generated no more)"
 done
 
-for module in . hack/tools; do
+for module in . hack/tools hack/chart/tools hack/image test/e2e; do
 	echo "verify: $module/go.mod is tidy"
 	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"
 done

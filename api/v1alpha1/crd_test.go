@@ -67,40 +67,17 @@ var _ = Describe("the CRD", func() {
 		})
 	})
 
-	It("explains and bounds every field", func() {
-		walk("", root, func(path string, schema apiextensionsv1.JSONSchemaProps) {
-			if !strings.HasPrefix(path, ".spec") && !strings.HasPrefix(path, ".status") {
-				return
-			}
-			if !strings.HasSuffix(path, "[]") {
-				Expect(schema.Description).NotTo(BeEmpty(), path)
-			}
-			switch schema.Type {
-			case "string":
-				bounded := schema.MaxLength != nil || len(schema.Enum) > 0 || schema.Format == "date-time"
-				Expect(bounded).To(BeTrue(), "%s has no maxLength", path)
-			case "array":
-				Expect(schema.MaxItems).NotTo(BeNil(), "%s has no maxItems", path)
-			case "integer":
-				Expect(schema.Minimum).NotTo(BeNil(), "%s has no minimum", path)
-				if strings.HasPrefix(path, ".spec") {
-					Expect(schema.Maximum).NotTo(BeNil(), "%s has no maximum", path)
-				}
-			case "number":
-				Fail(path + " is a float")
-			}
-		})
-	})
+	It("explains and bounds every field", func() { expectBounded(root) })
 
 	It("prints what one wants to know of a policy", func(ctx context.Context) {
 		policy := typed(manifest(nil))
 		Expect(k8s.Create(ctx, policy)).To(Succeed())
 		DeferCleanup(func(ctx context.Context) { Expect(k8s.Delete(ctx, policy)).To(Succeed()) })
-		Expect(row(ctx, policy)).To(HaveKeyWithValue("Ready", BeEmpty()))
+		Expect(row(ctx, "cachepolicies", policy)).To(HaveKeyWithValue("Ready", BeEmpty()))
 
 		policy.Status = fullStatus()
 		Expect(k8s.Status().Update(ctx, policy)).To(Succeed())
-		Expect(row(ctx, policy)).To(SatisfyAll(
+		Expect(row(ctx, "cachepolicies", policy)).To(SatisfyAll(
 			HaveKeyWithValue("Ready", "True"),
 			HaveKeyWithValue("Fresh", "99.9%"),
 			HaveKeyWithValue("Keys", "12040"),
@@ -124,6 +101,33 @@ var _ = Describe("the CRD", func() {
 		Expect(k8s.Status().Update(ctx, policy)).To(MatchError(ContainSubstring("status.fresh")))
 	})
 })
+
+// expectBounded is what each field of a kind owes to its users.
+func expectBounded(root apiextensionsv1.JSONSchemaProps) {
+	GinkgoHelper()
+	walk("", root, func(path string, schema apiextensionsv1.JSONSchemaProps) {
+		if !strings.HasPrefix(path, ".spec") && !strings.HasPrefix(path, ".status") {
+			return
+		}
+		if !strings.HasSuffix(path, "[]") {
+			Expect(schema.Description).NotTo(BeEmpty(), path)
+		}
+		switch schema.Type {
+		case "string":
+			bounded := schema.MaxLength != nil || len(schema.Enum) > 0 || schema.Format == "date-time"
+			Expect(bounded).To(BeTrue(), "%s has no maxLength", path)
+		case "array":
+			Expect(schema.MaxItems).NotTo(BeNil(), "%s has no maxItems", path)
+		case "integer":
+			Expect(schema.Minimum).NotTo(BeNil(), "%s has no minimum", path)
+			if strings.HasPrefix(path, ".spec") {
+				Expect(schema.Maximum).NotTo(BeNil(), "%s has no maximum", path)
+			}
+		case "number":
+			Fail(path + " is a float")
+		}
+	})
+}
 
 // walk calls visit for a schema and all below it.
 func walk(path string, schema apiextensionsv1.JSONSchemaProps, visit func(string, apiextensionsv1.JSONSchemaProps)) {
@@ -158,9 +162,9 @@ func fullStatus() v1alpha1.CachePolicyStatus {
 	}
 }
 
-// row returns what kubectl get prints of a policy, by column; those of -o wide
+// row returns what kubectl get prints of an object, by column; those of -o wide
 // are marked.
-func row(ctx context.Context, policy *v1alpha1.CachePolicy) map[string]string {
+func row(ctx context.Context, resource string, object client.Object) map[string]string {
 	GinkgoHelper()
 	withCodecs := rest.CopyConfig(config)
 	withCodecs.NegotiatedSerializer = clientgoscheme.Codecs
@@ -168,7 +172,7 @@ func row(ctx context.Context, policy *v1alpha1.CachePolicy) map[string]string {
 	Expect(err).NotTo(HaveOccurred())
 	body, err := api.Get().
 		AbsPath("apis", v1alpha1.GroupVersion.Group, v1alpha1.GroupVersion.Version,
-			"namespaces", policy.Namespace, "cachepolicies", policy.Name).
+			"namespaces", object.GetNamespace(), resource, object.GetName()).
 		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").
 		DoRaw(ctx)
 	Expect(err).NotTo(HaveOccurred())

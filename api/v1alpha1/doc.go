@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package v1alpha1 is the contract between the people who run a Redis cache
-// and the operator that keeps it fresh: API group cache.keepfresh.dev, kind
-// CachePolicy.
+// and the operator that keeps it fresh: API group cache.keepfresh.dev, kinds
+// CachePolicy and KeyExplanation.
 //
 // It holds the types, their defaults and bounds, the validation that the API
 // server itself can decide (schema and CEL, no webhook), and the names of the

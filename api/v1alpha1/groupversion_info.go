@@ -22,7 +22,7 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &CachePolicy{}, &CachePolicyList{})
+	scheme.AddKnownTypes(GroupVersion, &CachePolicy{}, &CachePolicyList{}, &KeyExplanation{}, &KeyExplanationList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -19,6 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/config/crd"
+	"github.com/keepfresh/keepfresh/internal/plugin/admission"
+	"github.com/keepfresh/keepfresh/internal/plugin/admission/admissiontest"
 )
 
 // The suite asks a real API server, one for all specs, which has the generated
@@ -26,6 +30,7 @@ import (
 var (
 	config *rest.Config
 	k8s    client.Client
+	lint   *admission.Rules // the same without a server
 )
 
 func TestAPI(t *testing.T) {
@@ -53,10 +58,17 @@ var _ = BeforeSuite(func() {
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
+	lint, err = admission.Load(crd.Bases, "bases/*.yaml")
+	Expect(err).NotTo(HaveOccurred())
 })
 
 // dryRun asks the API server whether it would take the object, and fills in the
-// defaults if so. Fields that the schema does not know are refused.
+// defaults if so. Fields that the schema does not know are refused. What kubectl
+// cachepolicy lint says of a manifest has to be the same.
 func dryRun(ctx context.Context, object client.Object) error {
+	GinkgoHelper()
+	if manifest, ok := object.(*unstructured.Unstructured); ok && lint.Knows(manifest.GroupVersionKind()) {
+		Expect(admissiontest.Agree(ctx, k8s, lint, manifest)).To(Succeed())
+	}
 	return client.WithFieldValidation(k8s, "Strict").Create(ctx, object, client.DryRunAll)
 }

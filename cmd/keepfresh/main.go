@@ -28,11 +28,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/controllers"
 	"github.com/keepfresh/keepfresh/internal/refresher"
+	"github.com/keepfresh/keepfresh/internal/version"
 )
 
 // The election of a leader, which is told in events of the core group:
@@ -49,28 +49,44 @@ const (
 )
 
 type options struct {
-	metricsAddr, probeAddr string
-	leaderElect            bool
-	electionNamespace      string
-	watchNamespaces        string
-	zap                    zap.Options
+	metrics           metricsOptions
+	probeAddr         string
+	leaderElect       bool
+	electionNamespace string
+	watchNamespaces   string
+	checkNamespace    string
+	zap               zap.Options
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.metricsAddr, "metrics-bind-address", ":8080", "Where to serve metrics by HTTP; 0 serves none.")
+	showVersion := flag.Bool("version", false, "Print the version and exit.")
+	o.metrics.bind(flag.CommandLine)
 	flag.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "Where to serve /healthz and /readyz; 0 serves none.")
-	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Let only one of several replicas work at a time.")
+	flag.BoolVar(&o.leaderElect, "leader-elect", false, "Elect one of several replicas to write status. All of them refresh.")
 	flag.StringVar(&o.electionNamespace, "leader-election-namespace", "", "The namespace of the election's Lease; the Pod's own if empty.")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
+	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
 	o.zap.BindFlags(flag.CommandLine)
 	flag.Parse()
+	if *showVersion {
+		fmt.Println("keepfresh", version.Get())
+		return
+	}
 
 	log := zap.New(zap.UseFlagOptions(&o.zap))
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))
 	redis.SetLogger(redisLog{log.WithName("redis")})
-	if err := run(ctrl.SetupSignalHandler(), o, log); err != nil {
+	ctx := ctrl.SetupSignalHandler()
+	if o.checkNamespace != "" {
+		if err := check(ctx, o.checkNamespace, os.Stdout); err != nil {
+			log.Error(err, "The check failed")
+			os.Exit(1)
+		}
+		return
+	}
+	if err := run(ctx, o, log); err != nil {
 		log.Error(err, "Keepfresh ends")
 		os.Exit(1)
 	}
@@ -85,36 +101,55 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("find the API server (set --kubeconfig or KUBECONFIG, or run in a Pod): %w", err)
 	}
+	serving, certificate, err := o.metrics.server()
+	if err != nil {
+		return err
+	}
+	build := version.Get()
+	log.Info("Keepfresh begins", "version", build.Version, "revision", build.Revision, "go", build.GoVersion)
+	metrics.Registry.MustRegister(build.Collector())
+	conf.UserAgent = "keepfresh/" + build.Version // for the API server's audit log
 	mgr, err := ctrl.NewManager(conf, ctrl.Options{
-		Scheme:                        scheme,
-		Client:                        controllers.ClientOptions(),
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr},
-		HealthProbeBindAddress:        o.probeAddr,
-		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "keepfresh.cache.keepfresh.dev",
-		LeaderElectionNamespace:       o.electionNamespace,
-		LeaderElectionReleaseOnCancel: true,
-		GracefulShutdownTimeout:       new(stopTimeout),
-		Cache:                         cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
+		Scheme:                  scheme,
+		Client:                  controllers.ClientOptions(),
+		Metrics:                 serving,
+		HealthProbeBindAddress:  o.probeAddr,
+		GracefulShutdownTimeout: new(stopTimeout),
+		Cache:                   cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
 	})
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
+	if certificate != nil {
+		if err := mgr.Add(certificate); err != nil {
+			return fmt.Errorf("watch the metrics' certificate: %w", err)
+		}
+	}
 
+	election, err := elect(mgr, o)
+	if err != nil {
+		return err
+	}
 	wakeups := &controllers.Wakeups{}
 	engine := refresher.New(refresher.Options{
 		OnChange:   wakeups.Notify,
+		Standby:    func() bool { return !election.Leads() },
 		Registerer: metrics.Registry,
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})
 	reconciler := &controllers.CachePolicyReconciler{
-		Client:  mgr.GetClient(),
-		Engine:  engine,
-		Events:  mgr.GetEventRecorder("keepfresh"),
-		Wakeups: wakeups,
+		Client:   mgr.GetClient(),
+		Engine:   engine,
+		Events:   mgr.GetEventRecorder("keepfresh"),
+		Wakeups:  wakeups,
+		Election: election,
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controller (does the API server at %s answer, and has it the CachePolicy CRD?): %w", conf.Host, err)
+	}
+	explainer := &controllers.KeyExplanationReconciler{Client: mgr.GetClient(), Engine: engine, Election: election}
+	if err := explainer.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("set up the answers to KeyExplanations: %w", err)
 	}
 	if err := addChecks(mgr, engine); err != nil {
 		return fmt.Errorf("set up the health checks: %w", err)
@@ -124,6 +159,18 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	defer cancel()
 	engine.Close(drain)
 	return err
+}
+
+// elect has the manager take part in the election of a leader, if it should.
+func elect(mgr manager.Manager, o options) (*controllers.Election, error) {
+	if !o.leaderElect {
+		return nil, nil
+	}
+	election, err := controllers.NewElection(mgr, o.electionNamespace)
+	if err != nil {
+		return nil, fmt.Errorf("set up the election of a leader (outside of a Pod, set --leader-election-namespace): %w", err)
+	}
+	return election, mgr.Add(election)
 }
 
 // start runs the manager until ctx ends. A manager that waits for its caches

@@ -97,31 +97,22 @@ download() {
 	keep "$dir" "downloaded, Kubernetes $release"
 }
 
-# build_one MODULE PACKAGE PROGRAM LDFLAGS
-build_one() {
-	local began=$SECONDS
-	say "building $3 from Go modules"
-	(cd "$here/$1" && CGO_ENABLED=0 GOWORK=off with_go build -mod=readonly -buildvcs=false -trimpath \
-		-ldflags "-s -w $4" -o "$work/built/$3" "$2") ||
-		die "$3 cannot be built (see above). It needs the Go module proxy ($(with_go env GOPROXY)) and 3 GB of disk;" \
-			"or get Kubernetes' binaries yourself and set KUBEBUILDER_ASSETS to their folder."
-	say "built $3 in $((SECONDS - began)) s"
-}
-
 build() {
 	command -v go >/dev/null || die "go is missing: install Go 1.26 or later (https://go.dev/dl)."
-	local package flags=""
-	# The version that Kubernetes' own build sets (its hack/lib/version.sh).
-	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-		flags+=" -X $package.gitVersion=v$kubernetes -X $package.gitTreeState=clean"
-		flags+=" -X $package.gitMajor=${kubernetes%%.*} -X $package.gitMinor=$(cut -d. -f2 <<<$kubernetes)"
-	done
+	local began=$SECONDS
 	mkdir -p "$work/built"
-	build_one etcd go.etcd.io/etcd/server/v3 etcd ""
+	say "building etcd from Go modules"
+	(cd "$here/etcd" && CGO_ENABLED=0 GOWORK=off with_go build -mod=readonly -buildvcs=false -trimpath \
+		-ldflags '-s -w' -o "$work/built/etcd" go.etcd.io/etcd/server/v3) || unbuilt etcd
+	say "built etcd in $((SECONDS - began)) s"
 	say "Kubernetes takes minutes (three on 4 cores), once"
-	build_one kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$flags"
-	build_one kubernetes k8s.io/kubernetes/cmd/kubectl kubectl "$flags"
+	"$here/kubernetes/build.sh" "$work/built" kube-apiserver kubectl 9>&- || unbuilt Kubernetes
 	keep "$work/built" "built by $(with_go env GOVERSION)"
+}
+
+unbuilt() {
+	die "$1 cannot be built (see above). It needs the Go module proxy ($(with_go env GOPROXY)) and 3 GB of disk;" \
+		"or get Kubernetes' binaries yourself and set KUBEBUILDER_ASSETS to their folder."
 }
 
 # Somebody who names a folder gets that folder; our own is no source.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds a program that hack/tools/go.mod pins into bin/tools/, and prints its
-# path on the last line. What is built already, from the same go.mod and by the
-# same Go, is not built again.
+# Builds a program that hack/tools/go.mod, or a hack/*/tools/go.mod, pins into
+# bin/tools/, and prints its path on the last line. What is built already, from
+# the same go.mod and by the same Go, is not built again.
 #
 #   hack/tools/get.sh controller-gen
 set -euo pipefail
@@ -13,10 +13,13 @@ die() {
 	exit 1
 }
 
-[[ $# -eq 1 ]] || die "usage: hack/tools/get.sh <name of a tool in hack/tools/go.mod>"
+[[ $# -eq 1 ]] || die "usage: hack/tools/get.sh <name of a tool in hack/tools/go.mod or hack/*/tools/go.mod>"
 name=$1
-here=$(cd "$(dirname "$0")" && pwd)
-bin=$(cd "$here/../.." && pwd)/bin/tools
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+pins=$(grep -lE "^(tool)?[[:space:]]+[^ ]+/$name\$" "$repo"/hack/tools/go.mod "$repo"/hack/*/tools/go.mod | head -n1) ||
+	die "no tool is named $name, in neither hack/tools/go.mod nor hack/*/tools/go.mod."
+here=$(dirname "$pins")
+bin=$repo/bin/tools
 tool=$bin/$name
 stamp=$bin/.$name.stamp
 
@@ -33,7 +36,7 @@ if ! current; then
 	if ! current; then
 		say "building $name (once)"
 		package=$(cd "$here" && go list -f '{{.ImportPath}}' tool 9>&- | grep -E "/$name\$") ||
-			die "hack/tools/go.mod has no tool named $name, or go could not read it (see above)."
+			die "go could not read $pins (see above)."
 		(cd "$here" && CGO_ENABLED=0 GOWORK=off go build -mod=readonly -buildvcs=false -trimpath -ldflags '-s -w' \
 			-o "$tool.new" "$package" 9>&-) ||
 			die "$name cannot be built (see above); it needs the Go module proxy ($(go env GOPROXY))."

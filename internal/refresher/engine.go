@@ -41,6 +41,12 @@ type Options struct {
 	// the work. All keys are, if it is nil.
 	Owns func(key string) bool
 
+	// Standby says whether another engine works on the same keys and goes first,
+	// so that it alone calls the loaders while it keeps up: this one looks at a key
+	// at the last moment, when it would become stale. It may change at any time.
+	// None goes first, if it is nil.
+	Standby func() bool
+
 	// Lease is how long Redis holds a guard unless it is renewed
 	// (guard.DefaultLease if zero).
 	Lease time.Duration
@@ -81,6 +87,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.Owns == nil {
 		opts.Owns = func(string) bool { return true }
+	}
+	if opts.Standby == nil {
+		opts.Standby = func() bool { return false }
 	}
 	if opts.Lease == 0 {
 		opts.Lease = guard.DefaultLease
@@ -134,10 +143,10 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	for _, set := range sets {
 		l := old.lanes[set.Name]
 		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
-			e.update(l, old.srv, set, next.srv, plan.Refresh)
+			e.update(l, old.srv, set, next.srv, plan.refresh(set.Name))
 			delete(old.lanes, set.Name)
 		} else {
-			l = e.start(id, set, next.srv, plan.Refresh)
+			l = e.start(id, set, next.srv, plan.refresh(set.Name))
 		}
 		next.lanes[set.Name] = l
 	}
@@ -197,7 +206,7 @@ func (e *Engine) retire(id ID, p *policy) {
 			defer e.mu.Unlock()
 			e.release(p.srv.conf)
 			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
-				e.metrics.forget(id, name)
+				e.metrics.forget(id, name, now == nil)
 			}
 		})
 	}
@@ -230,8 +239,8 @@ func (e *Engine) release(conf redisconn.Config) {
 // Snapshot tells how a policy stands, and false if the engine does not have it.
 func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	e.mu.Lock()
+	defer e.mu.Unlock() // Apply moves lanes from one policy to the next
 	p := e.policies[id]
-	e.mu.Unlock()
 	if p == nil {
 		return Snapshot{}, false
 	}
@@ -249,7 +258,7 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 		}
 		v := p.lanes[k.Name].view.Load()
 		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
-		if v.refreshed != p.plan.Refresh {
+		if token := p.plan.refresh(k.Name); token != "" && v.refreshed != token {
 			snap.Refreshed = ""
 		}
 	}

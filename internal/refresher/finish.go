@@ -31,6 +31,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		switch {
 		case f.TTL == discover.Missing && !l.set.kept():
 			if id != 0 && !l.keys.Has(id, busy) && f.At.After(l.loaded(id)) {
+				l.noteExpired(id, f.At)
 				l.forget(id)
 			}
 			continue
@@ -72,6 +73,7 @@ func (l *lane) listed(pass uint64, run string, now time.Time) {
 	if pass == l.pass {
 		for id := range l.keys.All() {
 			if l.keys.Seen(id) != l.seen && !l.keys.Has(id, busy) {
+				l.noteExpired(id, now)
 				l.forget(id)
 			}
 		}
@@ -90,6 +92,7 @@ func (l *lane) finish(r result, now time.Time) {
 		l.account.lastFailure = r.failure
 	}
 	l.metrics.observe(r)
+	l.recent.note(r, now)
 	l.judge(r, now)
 	if r.token == l.force.token && r.tried() {
 		l.force.tried(l, id)
@@ -151,27 +154,28 @@ func (l *lane) next(id schedule.ID, r result, now time.Time) {
 	case deleted:
 		l.deleted(id, r.key, now)
 		return
+	case held:
+		l.keys.Wait(id, now.Add(l.set.timing.whileHeld(l.eng.opts.Lease, rand.Float64())))
+		return
 	}
 	l.forgive(r.key, now)
 	switch r.outcome {
 	case committed:
 		l.account.lastRefresh = now
 		if !l.keys.Has(id, missing) {
-			l.metrics.late(max(0, -l.set.timing.untilStale(l.keys.Expiry(id).Sub(now))))
+			if r.fill {
+				l.noteExpired(id, now)
+			}
+			l.metrics.refreshed(-l.set.timing.untilStale(l.keys.Expiry(id).Sub(now)))
 		}
 		l.commit(id, r, now)
 	case notDue:
 		l.reschedule(id, r.ttl, now)
 	case gone:
-		if l.expired(id, now) {
-			l.metrics.expired()
-		}
+		l.noteExpired(id, now)
 		l.forget(id)
 	case changed, aborted:
 		l.keys.Wait(id, now)
-	case held:
-		lease := min(l.eng.opts.Lease, l.set.GuardTimeout)
-		l.keys.Wait(id, now.Add(lease+time.Duration(rand.Float64()*float64(lease)/10)))
 	case ignoring:
 		l.ignore(id, now)
 	}

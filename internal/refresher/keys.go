@@ -151,6 +151,14 @@ func (l *lane) expired(id schedule.ID, now time.Time) bool {
 	return l.keys.Marks(id)&(missing|ignored) == 0 && now.After(l.keys.Expiry(id).Add(-tolerance))
 }
 
+// noteExpired counts a key that is not there, if its lifetime is over: else it
+// was deleted.
+func (l *lane) noteExpired(id schedule.ID, now time.Time) {
+	if l.expired(id, now) {
+		l.metrics.expired()
+	}
+}
+
 // expires notes a key's lifetime.
 func (l *lane) expires(id schedule.ID, at time.Time) {
 	l.keys.Rest(id)
@@ -180,7 +188,11 @@ func (l *lane) commit(id schedule.ID, r result, now time.Time) {
 }
 
 func (l *lane) remind(id schedule.ID, ttl time.Duration, now time.Time) {
-	at := now.Add(l.set.timing.untilDue(ttl, l.lead.upper(), rand.Float64()))
+	lead, random := l.lead.upper(), rand.Float64()
+	if l.eng.opts.Standby() {
+		lead, random = 0, 0
+	}
+	at := now.Add(l.set.timing.untilDue(ttl, lead, random))
 	if rests := l.rests(id); at.Before(rests) {
 		at = rests
 	}
@@ -196,6 +208,7 @@ func (l *lane) lose(id schedule.ID, now time.Time) {
 	if l.keys.Has(id, missing) {
 		return
 	}
+	l.noteExpired(id, now)
 	since := now
 	if l.expired(id, now) {
 		since = l.keys.Expiry(id).Add(l.set.timing.staleAge - l.set.timing.expire)

@@ -56,6 +56,7 @@ type lane struct {
 	breaker  breaker
 	account  account
 	force    force
+	recent   recent
 
 	admission *watch.Admission // of keys that readers miss
 
@@ -117,6 +118,7 @@ func (l *lane) stop() {
 func (l *lane) run() {
 	defer close(l.done)
 	defer func() { l.set.loader.Close() }()
+	defer l.slots.close()
 	defer l.cancel()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

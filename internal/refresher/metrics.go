@@ -4,22 +4,81 @@
 package refresher
 
 import (
-	"time"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
-// metrics are labelled by policy and keyspace, never by key.
+// Metric describes one of the engine's metrics. Names, labels and their values
+// are a contract with dashboards and alerts: they do not change.
+type Metric struct {
+	Name, Type, Help string
+	Labels           []Label
+}
+
+// Label is a label of a metric. None ever holds a key.
+type Label struct {
+	Name   string
+	Values []string // all there can be; nil for the name of an object
+}
+
+// Metrics describes all metrics that an Engine registers.
+func Metrics() []Metric { return newMetrics(nil).described }
+
+var (
+	ofPolicy   = []Label{{Name: "namespace"}, {Name: "policy"}}
+	ofKeyspace = append(slices.Clip(ofPolicy), Label{Name: "keyspace"})
+
+	stateLabel   = Label{"state", []string{"fresh", "stale", "missing", "ignored"}}
+	resultLabel  = Label{"result", append([]string{loaded}, loadReasons...)}
+	outcomeLabel = Label{"outcome", []string{
+		string(committed), string(deleted), string(notFound), string(changed), string(failed), string(lost),
+		string(held), string(notDue), string(gone), string(ignoring), string(aborted),
+	}}
+	reasonLabel = Label{"reason", []string{
+		string(redisconn.ConnectionFailed), string(redisconn.AuthenticationFailed), string(redisconn.TLSFailed),
+		string(redisconn.PermissionDenied), string(redisconn.VersionUnsupported), string(redisconn.ReadOnly),
+		string(redisconn.Loading), string(redisconn.OutOfMemory),
+	}}
+	loadReasons = []string{
+		string(loader.Timeout), string(loader.Canceled), string(loader.ConnectionFailed), string(loader.TLSFailed),
+		string(loader.Redirected), string(loader.UnexpectedStatus), string(loader.BodyTooLarge), string(loader.BodyBroken),
+		string(loader.NotFound), string(loader.InvalidKey), string(loader.KeyFailed), string(loader.NotAnswered),
+	}
+)
+
+// loaded is the result of a load that brought a value.
+const loaded = "ok"
+
+// The bounds of histograms. Lifetimes are between a second and weeks, so that
+// lags are too; the first bound of a lag counts what came in time.
+var (
+	loadSeconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
+	lagSeconds  = []float64{0, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800}
+)
+
+// metrics are all series of an engine.
 type metrics struct {
-	loads    *prometheus.CounterVec
-	rebuilds *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	lag      *prometheus.HistogramVec
-	gone     *prometheus.CounterVec
-	keys     *prometheus.GaugeVec
-	fresh    *prometheus.GaugeVec
-	queue    *prometheus.GaugeVec
-	all      []vector
+	// What is configured.
+	expire, staleAge *prometheus.GaugeVec
+	// How the keys are.
+	keys, late, fresh, nearest, settled *prometheus.GaugeVec
+	// What is done for them.
+	required, queue *prometheus.GaugeVec
+	rebuilds, loads *prometheus.CounterVec
+	duration, lag   *prometheus.HistogramVec
+	expired         *prometheus.CounterVec
+	breaker         *prometheus.GaugeVec
+	// Their Redis.
+	redisUp     *prometheus.GaugeVec
+	redisErrors *prometheus.CounterVec
+
+	registerer prometheus.Registerer
+	described  []Metric
+	vectors    []vector
 }
 
 // vector is a metric whose series can be dropped by label.
@@ -28,89 +87,99 @@ type vector interface {
 	DeletePartialMatch(prometheus.Labels) int
 }
 
-var labels = []string{"namespace", "policy", "keyspace"}
-
 func newMetrics(r prometheus.Registerer) *metrics {
-	with := func(more ...string) []string { return append(append([]string{}, labels...), more...) }
-	seconds := prometheus.ExponentialBuckets(0.001, 2, 16)
-	m := &metrics{
-		loads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keepfresh_loads_total",
-			Help: "Loads that ended, by result: ok, or the reason of the failure."}, with("result")),
-		rebuilds: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keepfresh_rebuilds_total",
-			Help: "Rebuilds that ended, by outcome; held is contention for the guard."}, with("outcome")),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "keepfresh_load_duration_seconds",
-			Help: "How long loads took, failed ones too.", Buckets: seconds}, labels),
-		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "keepfresh_refresh_lag_seconds",
-			Help: "How long after it had become stale a key was refreshed; 0 if it was still fresh.", Buckets: seconds}, labels),
-		gone: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "keepfresh_keys_expired_total",
-			Help: "Tracked keys that expired before they could be refreshed."}, labels),
-		keys: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "keepfresh_keys",
-			Help: "Tracked keys by state: fresh, stale or missing; and ignored ones."}, with("state")),
-		fresh: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "keepfresh_fresh_ratio",
-			Help: "The share of tracked keys that are fresh; 1 without keys."}, labels),
-		queue: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "keepfresh_queue_depth",
-			Help: "Keys that are due and wait for a loader's slot."}, labels),
-	}
-	m.all = []vector{m.loads, m.rebuilds, m.duration, m.lag, m.gone, m.keys, m.fresh, m.queue}
-	if r != nil {
-		for _, c := range m.all {
-			r.MustRegister(c)
-		}
-	}
+	m := &metrics{registerer: r}
+
+	m.expire = m.gauge("keepfresh_expire_seconds",
+		"The lifetime that a rebuild gives a key: the keyspace's expire.", ofKeyspace)
+	m.staleAge = m.gauge("keepfresh_stale_after_seconds",
+		"The age at which a key turns stale: refreshRatio x expire. What is left of its life then is the time in which a late refresh still prevents a miss.", ofKeyspace)
+
+	m.keys = m.gauge("keepfresh_keys",
+		"Keys by state. fresh, stale and missing are the tracked ones: stale is older than the refresh ratio but there, missing should exist and does not. "+
+			"ignored match the template, but are no strings or have no expiry. There from the first listing of Redis on; "+
+			"corrected every 10 s by what Redis says of a random sample of 100 keys.", ofKeyspace, stateLabel)
+	m.late = m.gauge("keepfresh_late_keys",
+		"Tracked keys that have been stale or missing for longer than a rebuild should take: the lesser of the guard timeout and half of the time between stale and gone. "+
+			"A policy with more than 1 % of them is not Fresh.", ofKeyspace)
+	m.fresh = m.gauge("keepfresh_fresh_ratio",
+		"The share of tracked keys that are fresh, from 0 to 1; 1 without keys. There from the first listing of Redis on.", ofKeyspace)
+	m.nearest = m.gauge("keepfresh_nearest_expiry_seconds",
+		"The remaining life of the tracked key that is to expire first, when it was last counted (every 1 to 10 s). "+
+			"It comes near 0 where refreshes come too late. Not there while no key is.", ofKeyspace)
+	m.settled = m.gauge("keepfresh_settled",
+		"1 once all that was due when Redis was first listed has been tried, else 0: until then, the counts speak of what was found and not of what is kept.", ofKeyspace)
+
+	m.required = m.gauge("keepfresh_required_loads_per_second",
+		"The least rate of loads that keeps all tracked keys fresh: their number / keepfresh_stale_after_seconds. "+
+			"Where rate(keepfresh_loads_total{result=\"ok\"}) stays below it, and the application does not write the keys itself, keys turn stale.", ofKeyspace)
+	m.queue = m.gauge("keepfresh_queue_depth",
+		"Keys that are due and wait for their turn: for a loader's slot, its rate limit, its breaker, or for Redis to come back.", ofKeyspace)
+	m.rebuilds = m.counter("keepfresh_rebuilds_total",
+		"Looks at a key that was thought due, by what came of them. committed: loaded and written. deleted, not_found: the loader does not know the key. "+
+			"changed: the application wrote or deleted it during the load, and won. failed: by the loader or by Redis. lost: the guard ended during the load. "+
+			"held: another holds the guard (contention: another replica, or an application that takes part). "+
+			"not_due: rewritten meanwhile. gone: not there any more. ignored: no string, or no expiry. aborted: the work on the policy ended.", ofKeyspace, outcomeLabel)
+	m.loads = m.counter("keepfresh_loads_total",
+		"Calls of the loader that ended, by result: ok, or why there is no value. NotFound is an answer (404 or 410), and Canceled says nothing about the loader; "+
+			"the others are failures. The reasons are those of status.keyspaces[].lastFailure.", ofKeyspace, resultLabel)
+	m.duration = m.histogram("keepfresh_load_duration_seconds",
+		"How long calls of the loader took, failed ones too.", loadSeconds, ofKeyspace)
+	m.lag = m.histogram("keepfresh_refresh_lag_seconds",
+		"How long a key had been stale when its refresh was written; 0 if it was still fresh, so that the bucket le=\"0\" counts the refreshes in time.", lagSeconds, ofKeyspace)
+	m.expired = m.counter("keepfresh_expired_keys_total",
+		"Tracked keys that reached the end of their life before they were refreshed: misses for readers.", ofKeyspace)
+	m.breaker = m.gauge("keepfresh_breaker_open",
+		"1 while the breaker is open, else 0: keys fail one after the other, so only one at a time is tried, at growing intervals of up to 5 s.", ofKeyspace)
+
+	m.redisUp = m.gauge("keepfresh_redis_up",
+		"1 while the policy's Redis answers and serves listings and writes, else 0: the condition RedisReachable.", ofPolicy)
+	m.redisErrors = m.counter("keepfresh_redis_errors_total",
+		"Rebuilds, samples, listings and probes that the policy's Redis failed or refused, by reason, which is the one of the condition RedisReachable. "+
+			"Policies that reach a Redis in the very same way share its errors.", ofPolicy, reasonLabel)
 	return m
 }
 
-// laneMetrics are the metrics of one keyspace.
-type laneMetrics struct {
-	loads, rebuilds *prometheus.CounterVec
-	duration, lag   prometheus.Observer
-	gone            prometheus.Counter
-	keys            *prometheus.GaugeVec
-	fresh, queue    prometheus.Gauge
+func (m *metrics) gauge(name, help string, of []Label, more ...Label) *prometheus.GaugeVec {
+	opts := prometheus.GaugeOpts{Name: name, Help: help}
+	return add(m, prometheus.NewGaugeVec(opts, m.describe(name, "gauge", help, of, more)))
 }
 
-func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
-	l := prometheus.Labels{labels[0]: id.Namespace, labels[1]: id.Name, labels[2]: keyspace}
-	return &laneMetrics{
-		loads: m.loads.MustCurryWith(l), rebuilds: m.rebuilds.MustCurryWith(l),
-		duration: m.duration.With(l), lag: m.lag.With(l), gone: m.gone.With(l),
-		keys: m.keys.MustCurryWith(l), fresh: m.fresh.With(l), queue: m.queue.With(l),
-	}
+func (m *metrics) counter(name, help string, of []Label, more ...Label) *prometheus.CounterVec {
+	opts := prometheus.CounterOpts{Name: name, Help: help}
+	return add(m, prometheus.NewCounterVec(opts, m.describe(name, "counter", help, of, more)))
 }
 
-// forget drops all series of a keyspace.
-func (m *metrics) forget(id ID, keyspace string) {
-	for _, v := range m.all {
-		v.DeletePartialMatch(prometheus.Labels{labels[0]: id.Namespace, labels[1]: id.Name, labels[2]: keyspace})
-	}
+func (m *metrics) histogram(name, help string, buckets []float64, of []Label) *prometheus.HistogramVec {
+	opts := prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
+	return add(m, prometheus.NewHistogramVec(opts, m.describe(name, "histogram", help, of, nil)))
 }
 
-func (l *laneMetrics) observe(r result) {
-	l.rebuilds.WithLabelValues(string(r.outcome)).Inc()
-	if r.took == 0 {
-		return
+// describe notes a metric for Metrics, and returns the names of its labels.
+func (m *metrics) describe(name, kind, help string, of, more []Label) (names []string) {
+	labels := slices.Concat(of, more)
+	m.described = append(m.described, Metric{name, kind, help, labels})
+	for _, l := range labels {
+		names = append(names, l.Name)
 	}
-	l.duration.Observe(r.took.Seconds())
-	result := "ok"
-	if r.failure != nil {
-		result = r.failure.Reason
-	}
-	l.loads.WithLabelValues(result).Inc()
+	return names
 }
 
-func (l *laneMetrics) late(lag time.Duration) { l.lag.Observe(lag.Seconds()) }
-
-func (l *laneMetrics) expired() { l.gone.Inc() }
-
-func (l *laneMetrics) show(k KeyspaceSnapshot, queued int) {
-	l.keys.WithLabelValues("fresh").Set(float64(k.Fresh))
-	l.keys.WithLabelValues("stale").Set(float64(k.Stale))
-	l.keys.WithLabelValues("missing").Set(float64(k.Missing))
-	l.keys.WithLabelValues("ignored").Set(float64(k.Ignored))
-	ratio := 1.0
-	if k.Keys > 0 {
-		ratio = float64(k.Fresh) / float64(k.Keys)
+func add[V vector](m *metrics, v V) V {
+	m.vectors = append(m.vectors, v)
+	if m.registerer != nil {
+		m.registerer.MustRegister(v)
 	}
-	l.fresh.Set(ratio)
-	l.queue.Set(float64(queued))
+	return v
+}
+
+// forget drops all series of a keyspace; and of its policy, if that is gone too.
+func (m *metrics) forget(id ID, keyspace string, policyToo bool) {
+	drop := prometheus.Labels{"namespace": id.Namespace, "policy": id.Name}
+	if !policyToo {
+		drop["keyspace"] = keyspace
+	}
+	for _, v := range m.vectors {
+		v.DeletePartialMatch(drop)
+	}
 }

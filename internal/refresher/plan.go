@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,18 @@ type Plan struct {
 	// that the engine has not handled for this policy starts it; empty asks for
 	// nothing.
 	Refresh string
+
+	// RefreshOnly narrows Refresh down to keyspaces, by name; empty means all. A
+	// name that there is not stands for no key.
+	RefreshOnly []string
+}
+
+// refresh is the token that a keyspace is to be refreshed for, if any.
+func (p Plan) refresh(keyspace string) string {
+	if len(p.RefreshOnly) > 0 && !slices.Contains(p.RefreshOnly, keyspace) {
+		return ""
+	}
+	return p.Refresh
 }
 
 // Keyspace is a family of keys that share a template, a loader and a lifetime.

@@ -50,7 +50,9 @@ type result struct {
 	rest    time.Duration // for which the key need not be loaded again
 	failure *Failure      // of failed, lost, ignoring, notFound and deleted
 	redis   bool          // the failure is not the loader's
+	fill    bool          // the key was missing when it was acquired
 	after   time.Duration // the loader asked to be left alone for so long
+	noValue loader.Reason // why the load brought no value; empty if it did, or there was none
 }
 
 // rebuilder carries jobs from acquire to settlement. It runs outside the lane's
@@ -127,6 +129,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	case a.Lease == nil:
 		res.outcome = held
 	case missing && (r.set.kept() || j.missed):
+		res.fill = true
 	case missing:
 		res.outcome = gone
 	case a.Type != "string":
@@ -196,6 +199,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err e
 	if !errors.As(err, &e) {
 		e = &loader.Error{Reason: loader.ConnectionFailed, Message: err.Error()}
 	}
+	res.noValue = e.Reason
 	res.failure = failure(string(e.Reason), "key %q: %s", res.key, e.Message)
 	switch {
 	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing:
@@ -210,6 +214,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err e
 	default:
 		res.outcome, res.after = failed, e.RetryAfter
 		if errors.Is(cause, context.DeadlineExceeded) {
+			res.noValue = loader.Timeout
 			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, r.set.GuardTimeout)
 		}
 	}

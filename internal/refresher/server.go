@@ -145,6 +145,7 @@ func (s *server) status() redisconn.Status {
 // served again; anything else is for the probe to find out, at once.
 func (s *server) suspect(err error) {
 	status := redisconn.Classify(err)
+	s.erred(status.Reason)
 	if !redisconn.IsReply(err) || status.Reason == redisconn.ConnectionFailed {
 		signal(s.wantProbe)
 		return
@@ -153,6 +154,20 @@ func (s *server) suspect(err error) {
 		s.refusal = status
 		s.refusing.Store(true)
 	})
+}
+
+// erred counts an error for the policies that use the server. A lane that is
+// detached counts no more, so that what it showed can be forgotten.
+func (s *server) erred(why redisconn.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told := map[ID]bool{}
+	for l := range s.lanes {
+		if !told[l.id] {
+			told[l.id] = true
+			l.metrics.refused(why)
+		}
+	}
 }
 
 // served says that a rebuild could be written.
@@ -171,7 +186,7 @@ func (s *server) change(f func()) {
 	if after := s.status(); after.Reason != before.Reason {
 		s.eng.opts.Log.Info("Redis status changed", "address", s.conf.Address, "reason", after.Reason, "message", after.Message)
 		for _, l := range s.attached() {
-			l.do(func() {}) // wakes it
+			l.do(func() { l.metrics.reach(l.srv.status()) }) // and wakes it
 		}
 		s.told()
 	}
@@ -208,6 +223,9 @@ func (s *server) probe(ctx context.Context) (up bool) {
 		return false
 	}
 	up = status.Reason == redisconn.Connected
+	if !up {
+		s.erred(status.Reason)
+	}
 	came := up && (!s.up() || runID != s.run())
 	if came {
 		for _, l := range s.attached() {
@@ -259,6 +277,7 @@ func (s *server) list(ctx context.Context) {
 			}
 		})
 		if err != nil {
+			s.erred(redisconn.Classify(err).Reason)
 			signal(s.wantProbe)
 			s.eng.opts.Log.Info("listing failed", "address", s.conf.Address, "error", err.Error())
 			await(ctx, nil, minListPause)

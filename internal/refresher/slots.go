@@ -3,16 +3,28 @@
 
 package refresher
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
 // slots bounds how many loads of a lane run at once. What finds no slot waits
-// in turn. The zero slots have none: limit gives them.
+// in turn. The zero slots have none: resize gives them.
+//
+// A goroutine that has served a load stays for the next one: a new one would
+// first have to grow its stack.
 type slots struct {
-	mu    sync.Mutex
-	free  int
-	limit int
-	queue []func()
+	mu     sync.Mutex
+	free   int
+	limit  int
+	queue  []func()
+	rest   []chan func() // goroutines that wait for work, the last to come first
+	closed bool
 }
+
+// lounge is how long a goroutine waits for work.
+const lounge = time.Second
 
 // resize sets how many slots there are. Those in use stay so until they are
 // given back.
@@ -21,41 +33,90 @@ func (s *slots) resize(limit int) {
 	defer s.mu.Unlock()
 	s.free += limit - s.limit
 	s.limit = limit
-	for s.free > 0 && len(s.queue) > 0 {
-		s.free--
-		go s.work(s.pop())
-	}
+	s.start()
 }
 
 // run calls f, in a goroutine, as soon as there is a slot for it.
 func (s *slots) run(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free > 0 {
+	s.queue = append(s.queue, f)
+	s.start()
+}
+
+// start begins what there are slots for.
+func (s *slots) start() {
+	for s.free > 0 && len(s.queue) > 0 {
 		s.free--
-		go s.work(f)
-	} else {
-		s.queue = append(s.queue, f)
+		f := s.pop()
+		if last := len(s.rest) - 1; last >= 0 {
+			s.rest[last] <- f
+			s.rest = s.rest[:last]
+		} else {
+			go s.work(f)
+		}
 	}
 }
 
-// work calls one function after the other, until none waits or its slot is
-// taken away.
+// work calls one function after the other, until none has come for a while.
 func (s *slots) work(f func()) {
-	for f != nil {
+	more := make(chan func(), 1)
+	patience := time.NewTimer(lounge)
+	defer patience.Stop()
+	for {
 		f()
-		f = s.next()
+		f = s.next(more)
+		if f == nil {
+			patience.Reset(lounge)
+			select {
+			case f = <-more:
+			case <-patience.C:
+				s.dismiss(more)
+				f = <-more
+			}
+		}
+		if f == nil {
+			return
+		}
 	}
 }
 
-func (s *slots) next() func() {
+// next is more work. If there is none, or no slot for it, it will come by more:
+// nil to go home.
+func (s *slots) next(more chan func()) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.free >= 0 && len(s.queue) > 0 {
 		return s.pop()
 	}
 	s.free++
+	if s.closed {
+		more <- nil
+	} else {
+		s.rest = append(s.rest, more)
+	}
 	return nil
+}
+
+// dismiss sends a goroutine home, unless work is on its way to it.
+func (s *slots) dismiss(more chan func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.rest, more); i >= 0 {
+		s.rest = slices.Delete(s.rest, i, i+1)
+		more <- nil
+	}
+}
+
+// close sends all home who wait for work. None will come.
+func (s *slots) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for _, more := range s.rest {
+		more <- nil
+	}
+	s.rest = nil
 }
 
 func (s *slots) pop() func() {

@@ -20,7 +20,8 @@ type Snapshot struct {
 	// it is stale, by what the last one took. 0 before the first, and for kept keys.
 	ShortestExpire time.Duration
 
-	// Refreshed is the plan's Refresh token once every key was tried since.
+	// Refreshed is the plan's Refresh token once every key that it is about was
+	// tried since.
 	Refreshed string
 }
 

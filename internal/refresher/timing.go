@@ -84,6 +84,14 @@ func (t timing) backoff(failures int, random float64) time.Duration {
 	return wait - time.Duration(random*float64(wait)/4)
 }
 
+// whileHeld is how long to leave a key alone whose guard somebody else holds: for
+// a lease, but not until it would count as late, though it has long been rebuilt.
+// Up to a tenth is added to part those who wait.
+func (t timing) whileHeld(lease time.Duration, random float64) time.Duration {
+	wait := min(lease, max(minBackoff, t.grace/2))
+	return wait + time.Duration(random*float64(wait)/10)
+}
+
 // estimate foresees how long the next load takes, from how long loads took: a
 // smoothed mean and four times the smoothed deviation.
 // Source: RFC 6298, section 2, where it foresees round trips.

@@ -3,30 +3,19 @@
 
 package schedule
 
-// The keys that are due form a pairing heap by their expiry: a tree in which no
-// key expires before its parent. To add a key takes constant time; to take out
-// the first, logarithmic time on average, and all that the heap holds at worst.
-// It needs no memory but three numbers in each record.
+// Keys that become due when others have been popped that expire later are in no
+// wheel: its cursor has passed their tick. There are few of them. They form a
+// pairing heap by their expiry, a tree in which no key expires before its
+// parent, in the numbers that each record has for a wheel. To add a key takes
+// constant time; to take out the first, logarithmic time on average.
 //
 // Source: M. Fredman, R. Sedgewick, D. Sleator and R. Tarjan, "The pairing heap"
 // (Algorithmica, 1986).
 
-// MakeDue puts a key among those that are due, out of the queue that it is in.
-func (s *Schedule) MakeDue(id ID) {
-	s.Rest(id)
-	s.rec(id).place = due
-	s.due++
+// push adds a key to the heap.
+func (s *Schedule) push(id ID) {
+	s.late++
 	s.root = s.meld(s.root, id)
-}
-
-// Pop takes out the key that expires first among those that are due, or
-// returns 0 if none is. The key rests.
-func (s *Schedule) Pop() ID {
-	id := s.root
-	if id != 0 {
-		s.cut(id)
-	}
-	return id
 }
 
 // cut takes a key out of the heap.
@@ -40,7 +29,7 @@ func (s *Schedule) cut(id ID) {
 		s.root = s.meld(s.root, below)
 	}
 	r.next, r.prev, r.link, r.place = 0, 0, 0, resting
-	s.due--
+	s.late--
 }
 
 // meld makes one of two heaps the first child of the other.
@@ -113,6 +102,9 @@ func (s *Schedule) unlink(id ID, r *record) {
 // movedInHeap notes that a key has another number.
 func (s *Schedule) movedInHeap(from, to ID) {
 	r := s.rec(to)
+	if r.next != 0 {
+		s.rec(r.next).prev = to
+	}
 	if child := ID(r.link); child != 0 {
 		s.rec(child).prev = to
 	}

@@ -6,6 +6,7 @@ package schedule
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // page is a run of records with the memory that their names lie in. A name is
@@ -30,7 +31,14 @@ func (s *Schedule) newPage() page {
 }
 
 // Name is the name of a key.
-func (s *Schedule) Name(id ID) string { return s.prefix + s.name(id) }
+func (s *Schedule) Name(id ID) string {
+	rest := s.nameBytes(id)
+	var name strings.Builder
+	name.Grow(len(s.prefix) + len(rest))
+	name.WriteString(s.prefix)
+	name.Write(rest)
+	return name.String()
+}
 
 // name is a key's name without the prefix.
 func (s *Schedule) name(id ID) string { return string(s.nameBytes(id)) }
@@ -38,9 +46,12 @@ func (s *Schedule) name(id ID) string { return string(s.nameBytes(id)) }
 // nameBytes is a name where it lies: good until the next change.
 func (s *Schedule) nameBytes(id ID) []byte {
 	p := &s.pages[id>>pageBits]
-	length, width := binary.Uvarint(p.names[p.records[id&pageMask].name:])
-	begin := int(p.records[id&pageMask].name) + width
-	return p.names[begin : begin+int(length)]
+	name := p.names[p.records[id&pageMask].name:]
+	if length := int(name[0]); length < 0x80 {
+		return name[1 : 1+length]
+	}
+	length, width := binary.Uvarint(name)
+	return name[width : width+int(length)]
 }
 
 func (s *Schedule) setName(id ID, name string) {

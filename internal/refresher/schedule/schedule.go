@@ -17,9 +17,9 @@
 // no pointer per key, so that the garbage collector has next to nothing to do.
 // Keys are numbered without gaps and their records stand in arrays. Names lie
 // in the arrays' own memory, without the prefix that all of them share. Both
-// queues are linked by numbers through the records: what waits hangs in a
-// timing wheel, what is due in a heap. Everything but a heap's Pop takes
-// constant time, whatever the number of keys.
+// queues are timing wheels, linked by numbers through the records. Everything
+// takes constant time, whatever the number of keys, but for keys that expire
+// before others which were popped already.
 package schedule
 
 import (
@@ -40,16 +40,17 @@ type Schedule struct {
 	n      ID // the last number given out
 	pages  []page
 	index  index
-	wheel  wheel
+	waits  wheel
+	dues   wheel
 	root   ID // of the heap
-	due    int
+	late   int
 }
 
 // record is what is held of a key beside its name.
 type record struct {
 	name       uint32 // where its name begins in the page
 	next, prev ID     // in the wheel's slot; in the heap: siblings, the first one's prev is the parent
-	link       uint32 // waiting: the low bits of the tick to come at; due: the first child
+	link       uint32 // in a wheel: the low bits of the tick; in the heap: the first child
 	expiry     uint32 // milliseconds since the epoch, low bits
 	expiryHigh uint8
 	place      place
@@ -61,8 +62,9 @@ type place uint8
 
 const (
 	resting place = iota
-	waiting
-	due
+	waiting       // in a wheel by when it comes
+	due           // in a wheel by its expiry
+	late          // in a heap by its expiry
 )
 
 // Marks are eight bits per key for the use of the caller. They are 0 at first.
@@ -82,16 +84,13 @@ const (
 // New returns a schedule for keys that begin with prefix, at the time now.
 func New(prefix string, now time.Time) *Schedule {
 	s := &Schedule{epoch: now.Add(-past), prefix: prefix}
-	s.wheel.cursor = s.tick(now)
+	s.waits.cursor = s.tick(now)
 	s.add() // number 0 stands for no key
 	return s
 }
 
 // Len is the number of keys.
 func (s *Schedule) Len() int { return int(s.n) }
-
-// Due is the number of keys that are due.
-func (s *Schedule) Due() int { return s.due }
 
 // All yields all keys, the last one first: a key may be removed when it was
 // yielded.
@@ -163,18 +162,12 @@ func (s *Schedule) renumber(from, to ID) {
 		s.setName(to, name)
 		s.dropName(from)
 	}
-	r := s.rec(to)
-	if r.next != 0 {
-		s.rec(r.next).prev = to
-	}
-	switch r.place {
+	switch s.rec(to).place {
 	case waiting:
-		if r.prev != 0 {
-			s.rec(r.prev).next = to
-		} else {
-			s.wheel.moved(r.link, to)
-		}
+		s.moved(&s.waits, to)
 	case due:
+		s.moved(&s.dues, to)
+	case late:
 		s.movedInHeap(from, to)
 	}
 }
@@ -183,8 +176,10 @@ func (s *Schedule) renumber(from, to ID) {
 func (s *Schedule) Rest(id ID) {
 	switch s.rec(id).place {
 	case waiting:
-		s.unwait(id)
+		s.leave(&s.waits, id)
 	case due:
+		s.leave(&s.dues, id)
+	case late:
 		s.cut(id)
 	}
 }

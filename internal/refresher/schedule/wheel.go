@@ -4,16 +4,17 @@
 package schedule
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
 
-// wheel holds the keys that wait, in slots by the tick at which they come. A
-// tick is a number of four digits to the base 256. A key hangs in the level of
+// wheel holds keys in slots by a tick: those that wait by when they come, those
+// that are due by when they expire. A tick is a number of four digits to the base 256. A key hangs in the level of
 // the highest digit in which its tick differs from the cursor, in the slot of
 // that digit; when the cursor comes to the slot, its keys move to lower levels.
 //
-//	level 0: 256 slots of 8 ms     a key that comes within some 9 minutes
+//	level 0: 256 slots of 8 ms     a key of the next 9 minutes or so
 //	      1: 256 slots of 2 s      moves once, within 37 hours twice
 //	      2: 256 slots of 9 min
 //	      3: 256 slots of 37 h
@@ -21,7 +22,7 @@ import (
 // Source: G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels"
 // (1987), scheme 7.
 type wheel struct {
-	cursor int64 // nothing waits for an earlier tick
+	cursor int64 // nothing hangs at an earlier tick
 	n      int
 	levels [4]*level // made when needed: most keyspaces are small
 }
@@ -46,18 +47,14 @@ func (s *Schedule) tick(t time.Time) int64 { return int64((t.Sub(s.epoch) + Tick
 // time is when a tick comes.
 func (s *Schedule) time(at int64) time.Time { return s.epoch.Add(time.Duration(at) * Tick) }
 
-// at is the tick that a key waits for, of which the record holds half.
+// at is the tick of a key, of which the record holds half.
 func (w *wheel) at(r *record) int64 { return w.cursor + int64(r.link-uint32(w.cursor)) }
 
 // Wait has a key wait until a time, out of the queue that it is in.
 func (s *Schedule) Wait(id ID, until time.Time) {
 	s.Rest(id)
-	w := &s.wheel
-	at := min(max(s.tick(until), w.cursor), w.cursor+horizon)
-	r := s.rec(id)
-	r.link, r.place = uint32(at), waiting
-	w.n++
-	s.hang(id, r)
+	s.rec(id).place = waiting
+	s.enter(&s.waits, id, s.tick(until))
 }
 
 // Until is when a key that waits will come, and false if it does not wait.
@@ -66,56 +63,109 @@ func (s *Schedule) Until(id ID) (time.Time, bool) {
 	if r.place != waiting {
 		return time.Time{}, false
 	}
-	return s.time(s.wheel.at(r)), true
+	return s.time(s.waits.at(r)), true
+}
+
+// Queued says that a key is due, or that its time has come.
+func (s *Schedule) Queued(id ID, now time.Time) bool {
+	switch r := s.rec(id); r.place {
+	case waiting:
+		return s.waits.at(r) <= int64(now.Sub(s.epoch)/Tick)
+	case due, late:
+		return true
+	}
+	return false
 }
 
 // Come returns a key that waited and whose time has come, the earliest first,
 // or 0 if there is none. The key rests.
 func (s *Schedule) Come(now time.Time) ID {
-	slot, _, come := s.advance(int64(now.Sub(s.epoch) / Tick))
-	if !come {
-		return 0
+	id, _ := s.advance(&s.waits, int64(now.Sub(s.epoch)/Tick))
+	if id != 0 {
+		s.leave(&s.waits, id)
 	}
-	first := s.wheel.levels[0].slots[slot]
-	s.unwait(first)
-	return first
+	return id
 }
 
 // Next is when a key may come next: not later than one does, and now or earlier
 // only if one does. It is false if none waits.
 func (s *Schedule) Next(now time.Time) (time.Time, bool) {
-	_, at, _ := s.advance(int64(now.Sub(s.epoch) / Tick))
-	return s.time(at), s.wheel.n > 0
+	_, at := s.advance(&s.waits, int64(now.Sub(s.epoch)/Tick))
+	return s.time(at), s.waits.n > 0
 }
 
-// advance moves the cursor to a tick, or to the first one before it that a key
-// waits for: then come is true, and slot is where it hangs. Else a key may come
-// at at.
-func (s *Schedule) advance(to int64) (slot int, at int64, come bool) {
-	w := &s.wheel
+// MakeDue puts a key among those that are due, out of the queue that it is in.
+// They are in the order of their expiry, to a tick.
+func (s *Schedule) MakeDue(id ID) {
+	s.Rest(id)
+	w := &s.dues
+	if s.Due() == 0 {
+		w.cursor = s.waits.cursor
+	}
+	r := s.rec(id)
+	if at := r.when() / Tick.Milliseconds(); at >= w.cursor {
+		r.place = due
+		s.enter(w, id, at)
+	} else {
+		r.place = late
+		s.push(id)
+	}
+}
+
+// Pop takes out the key that expires first among those that are due, or
+// returns 0 if none is. The key rests.
+func (s *Schedule) Pop() ID {
+	id := s.root
+	if id == 0 {
+		id, _ = s.advance(&s.dues, math.MaxInt64)
+	}
+	if id != 0 {
+		s.Rest(id)
+	}
+	return id
+}
+
+// Due is the number of keys that are due.
+func (s *Schedule) Due() int { return s.dues.n + s.late }
+
+// advance moves the cursor to a tick, or to the first one until then at which
+// keys hang, of which it returns one. Else keys may come at at.
+func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
+	if l := w.levels[0]; l != nil && w.cursor <= to {
+		if id := l.slots[w.cursor&255]; id != 0 {
+			return id, w.cursor // as most often, where many keys come at a tick
+		}
+	}
 	for {
 		k, slot, at := w.next()
-		if k < 0 || at > to {
-			w.cursor = max(w.cursor, to)
-			return 0, at, false
+		if k < 0 {
+			return 0, 0
 		}
-		w.cursor = at
-		if k == 0 {
-			return slot, at, true
+		if at > to {
+			w.cursor = max(w.cursor, to)
+			return 0, at
 		}
 		first := w.levels[k].slots[slot]
+		if k == 0 {
+			w.cursor = at
+			return first, at
+		}
+		if r := s.rec(first); r.next == 0 { // alone: it goes where it belongs at once
+			at = min(w.at(r), to)
+		}
+		w.cursor = at
 		w.empty(k, slot)
 		for id := first; id != 0; {
 			r := s.rec(id)
 			next := r.next
-			s.hang(id, r)
+			s.hang(w, id, r)
 			id = next
 		}
 	}
 }
 
-// next finds the first slot that is not empty, and when the cursor comes to it.
-// Without any, the level is negative.
+// next finds the first slot that is not empty, and its tick. Without any, the
+// level is negative.
 func (w *wheel) next() (k, slot int, at int64) {
 	if w.n == 0 {
 		return -1, 0, 0
@@ -160,9 +210,16 @@ func (w *wheel) place(link uint32) (k, slot int) {
 	return k, int(link>>(8*k)) & 255
 }
 
+// enter adds a key.
+func (s *Schedule) enter(w *wheel, id ID, at int64) {
+	r := s.rec(id)
+	r.link = uint32(min(max(at, w.cursor), w.cursor+horizon))
+	w.n++
+	s.hang(w, id, r)
+}
+
 // hang puts a key into the slot of its tick.
-func (s *Schedule) hang(id ID, r *record) {
-	w := &s.wheel
+func (s *Schedule) hang(w *wheel, id ID, r *record) {
 	k, slot := w.place(r.link)
 	l := w.levels[k]
 	if l == nil {
@@ -178,9 +235,9 @@ func (s *Schedule) hang(id ID, r *record) {
 	l.slots[slot] = id
 }
 
-// unwait takes a key out of its slot.
-func (s *Schedule) unwait(id ID) {
-	w, r := &s.wheel, s.rec(id)
+// leave takes a key out.
+func (s *Schedule) leave(w *wheel, id ID) {
+	r := s.rec(id)
 	if r.next != 0 {
 		s.rec(r.next).prev = r.prev
 	}
@@ -200,8 +257,16 @@ func (w *wheel) empty(k, slot int) {
 	w.levels[k].set[slot>>6] &^= 1 << (slot & 63)
 }
 
-// moved notes that the first key of a slot has another number.
-func (w *wheel) moved(link uint32, to ID) {
-	k, slot := w.place(link)
-	w.levels[k].slots[slot] = to
+// moved notes that a key has another number.
+func (s *Schedule) moved(w *wheel, to ID) {
+	r := s.rec(to)
+	if r.next != 0 {
+		s.rec(r.next).prev = to
+	}
+	if r.prev != 0 {
+		s.rec(r.prev).next = to
+	} else {
+		k, slot := w.place(r.link)
+		w.levels[k].slots[slot] = to
+	}
 }

@@ -1,0 +1,110 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package refresher
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+)
+
+// laneMetrics are the series of one keyspace.
+type laneMetrics struct {
+	all              *metrics
+	policy, keyspace prometheus.Labels
+
+	loads, rebuilds, redisErrors       *prometheus.CounterVec
+	duration, lag                      prometheus.Observer
+	gone                               prometheus.Counter
+	expire, staleAge, settled          prometheus.Gauge
+	required, queue, late, open, redis prometheus.Gauge
+}
+
+func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
+	p := prometheus.Labels{"namespace": id.Namespace, "policy": id.Name}
+	k := prometheus.Labels{"namespace": id.Namespace, "policy": id.Name, "keyspace": keyspace}
+	l := &laneMetrics{
+		all: m, policy: p, keyspace: k,
+		loads: m.loads.MustCurryWith(k), rebuilds: m.rebuilds.MustCurryWith(k), redisErrors: m.redisErrors.MustCurryWith(p),
+		duration: m.duration.With(k), lag: m.lag.With(k), gone: m.expired.With(k),
+		expire: m.expire.With(k), staleAge: m.staleAge.With(k), settled: m.settled.With(k),
+		required: m.required.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k),
+		redis: m.redisUp.With(p),
+	}
+	// A rate needs the zero before the first event; the rarer ones come as they occur.
+	l.loads.WithLabelValues(loaded)
+	l.redisErrors.WithLabelValues(string(redisconn.ConnectionFailed))
+	for _, o := range []outcome{committed, failed, held} {
+		l.rebuilds.WithLabelValues(string(o))
+	}
+	return l
+}
+
+// observe counts the end of a rebuild.
+func (l *laneMetrics) observe(r result) {
+	l.rebuilds.WithLabelValues(string(r.outcome)).Inc()
+	if r.took == 0 {
+		return
+	}
+	l.duration.Observe(r.took.Seconds())
+	result := loaded
+	if r.noValue != "" {
+		result = string(r.noValue)
+	}
+	l.loads.WithLabelValues(result).Inc()
+}
+
+// refreshed notes how long a key had been stale when it was refreshed.
+func (l *laneMetrics) refreshed(lag time.Duration) { l.lag.Observe(max(0, lag.Seconds())) }
+
+// expired counts a key that was not refreshed in time.
+func (l *laneMetrics) expired() { l.gone.Inc() }
+
+// refused counts an error of Redis.
+func (l *laneMetrics) refused(why redisconn.Reason) {
+	l.redisErrors.WithLabelValues(string(why)).Inc()
+}
+
+// reach shows whether Redis is reachable.
+func (l *laneMetrics) reach(s redisconn.Status) {
+	l.redis.Set(one(s.Reason == redisconn.Connected))
+}
+
+// show shows how a keyspace stands.
+func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, open bool) {
+	l.expire.Set(t.expire.Seconds())
+	l.staleAge.Set(t.staleAge.Seconds())
+	l.settled.Set(one(k.Settled))
+	l.open.Set(one(open))
+	l.queue.Set(float64(c.queued))
+	l.late.Set(float64(k.Late))
+	l.required.Set(float64(k.Keys) / t.staleAge.Seconds())
+	if c.there {
+		l.all.nearest.With(l.keyspace).Set(max(0, c.nearest.Seconds()))
+	} else {
+		l.all.nearest.Delete(l.keyspace)
+	}
+	if !k.Listed {
+		return // the numbers say nothing yet, or are the last known ones
+	}
+	keys := l.all.keys.MustCurryWith(l.keyspace)
+	keys.WithLabelValues("fresh").Set(float64(k.Fresh))
+	keys.WithLabelValues("stale").Set(float64(k.Stale))
+	keys.WithLabelValues("missing").Set(float64(k.Missing))
+	keys.WithLabelValues("ignored").Set(float64(k.Ignored))
+	ratio := 1.0
+	if k.Keys > 0 {
+		ratio = float64(k.Fresh) / float64(k.Keys)
+	}
+	l.all.fresh.With(l.keyspace).Set(ratio)
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
