@@ -6,8 +6,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# What to test, and further flags for go test.
+# What to test, and further flags for go test; the rows to measure.
 PACKAGES ?= ./...
+BENCH ?=
 TESTFLAGS ?=
 
 # As hack/envtest/get.sh builds Kubernetes: what is in both is compiled once.
@@ -30,6 +31,8 @@ help: ## Say what there is (the default)
 	@echo '  IMAGE_ARCHES        what the image runs on (amd64 arm64)'
 	@echo '  IMAGE_FLAGS         further flags for hack/image, such as --push'
 	@echo '  PACKAGES, TESTFLAGS what to test (./...), and further flags for go test'
+	@echo '  BENCH               the rows that make bench measures (all)'
+	@echo '  SOAK_SECONDS        how long make soak goes on (600)'
 	@echo '  KUBEBUILDER_ASSETS  your own folder of kube-apiserver, etcd and kubectl'
 	@echo '  REDIS_SERVER        your own redis-server, 7.0 or later, or valkey-server'
 	@echo '  PROMETHEUS_DIR      your own folder of prometheus and promtool'
@@ -53,6 +56,14 @@ e2e: ## Install the chart on a real cluster, and try what may go wrong (hack/e2e
 .PHONY: observe
 observe: build ## Check dashboards/ on a real Prometheus: cause each alert's fault, evaluate each panel
 	@TESTFLAGS='$(TESTFLAGS)' hack/observe/observe.sh
+
+.PHONY: bench
+bench: ## Measure what it costs next to the bare work: bin/bench.tsv (half an hour)
+	@BENCH='$(BENCH)' hack/bench.sh
+
+.PHONY: soak
+soak: ## Two engines for 10 minutes among faults; ends with what must not have happened
+	@hack/soak.sh
 
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)

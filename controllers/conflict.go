@@ -6,9 +6,11 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
@@ -16,8 +18,39 @@ import (
 	"github.com/keepfresh/keepfresh/internal/review"
 )
 
-// endpointIndex finds the policies of one Redis.
-const endpointIndex = "spec.redis.endpoint"
+// claimIndex finds the policies that may claim the same keys, by how their
+// templates begin: of two that can hold the same key, one's literal beginning is
+// the beginning of the other's. So each keyspace is found under its beginning,
+// and under all beginnings of that.
+const claimIndex = "spec.claims"
+
+// maxBeginning bounds what is indexed of a template, in bytes. Longer ones are
+// told apart when they are compared.
+const maxBeginning = 64
+
+// claims are the values by which a policy is found.
+func claims(p *cachev1alpha1.CachePolicy) []string {
+	var found []string
+	at := endpoint(p)
+	for _, k := range p.Spec.Keyspaces {
+		begins := beginning(k.Key)
+		found = append(found, exactly(at, begins))
+		for i := range len(begins) + 1 {
+			found = append(found, below(at, begins[:i]))
+		}
+	}
+	return found
+}
+
+func exactly(endpoint, beginning string) string { return endpoint + " is " + beginning }
+
+func below(endpoint, beginning string) string { return endpoint + " below " + beginning }
+
+// beginning is what all keys of a template begin with.
+func beginning(template string) string {
+	literal, _, _ := strings.Cut(template, "{")
+	return literal[:min(len(literal), maxBeginning)]
+}
 
 // endpoint names a policy's Redis. Two names of one server are two endpoints:
 // there the guard alone keeps two policies from loading a key twice.
@@ -31,17 +64,32 @@ func endpoint(p *cachev1alpha1.CachePolicy) string {
 // overlapping are the other policies that claim keys of p on the same Redis, the
 // oldest first.
 func overlapping(ctx context.Context, c client.Reader, p *cachev1alpha1.CachePolicy) ([]cachev1alpha1.CachePolicy, error) {
-	var list cachev1alpha1.CachePolicyList
-	if err := c.List(ctx, &list, client.MatchingFields{endpointIndex: endpoint(p)}); err != nil {
-		return nil, fmt.Errorf("list the policies of the same Redis: %w", err)
+	at, asked := endpoint(p), map[string]bool{}
+	for _, k := range p.Spec.Keyspaces {
+		begins := beginning(k.Key)
+		asked[below(at, begins)] = true
+		for i := range len(begins) {
+			asked[exactly(at, begins[:i])] = true
+		}
 	}
-	slices.SortFunc(list.Items, func(a, b cachev1alpha1.CachePolicy) int {
+	found := map[types.UID]cachev1alpha1.CachePolicy{}
+	for value := range asked {
+		var list cachev1alpha1.CachePolicyList
+		if err := c.List(ctx, &list, client.MatchingFields{claimIndex: value}); err != nil {
+			return nil, fmt.Errorf("list the policies of the same Redis: %w", err)
+		}
+		for _, o := range list.Items {
+			found[o.UID] = o
+		}
+	}
+	others := slices.Collect(maps.Values(found))
+	slices.SortFunc(others, func(a, b cachev1alpha1.CachePolicy) int {
 		if older(&a, &b) {
 			return -1
 		}
 		return 1
 	})
-	return slices.DeleteFunc(list.Items, func(o cachev1alpha1.CachePolicy) bool {
+	return slices.DeleteFunc(others, func(o cachev1alpha1.CachePolicy) bool {
 		return o.UID == p.UID || !slices.ContainsFunc(p.Spec.Keyspaces, func(k cachev1alpha1.Keyspace) bool {
 			_, overlaps := claim(&o, k.Key)
 			return overlaps

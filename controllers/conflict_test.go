@@ -5,12 +5,16 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
@@ -162,5 +166,46 @@ func TestEndpoint(t *testing.T) {
 	}
 	if !refresher.Overlap("product:{id}", "product:1") {
 		t.Error("a literal key does not overlap with its template")
+	}
+}
+
+// The index finds what comparing all with all finds.
+func TestOverlapping(t *testing.T) {
+	long := strings.Repeat("x", maxBeginning)
+	templates := []string{"{+all}", "a{id}", "ab{id}", "abc", "abd:{id}", "b:{id}", "a", long + "{id}", long + "y:{id}", long + "z:{id}"}
+	var policies []client.Object
+	for i, template := range templates {
+		p := born(fmt.Sprintf("p%d", i), time.Unix(int64(i), 0), template, "other:"+template)
+		elsewhere := born(fmt.Sprintf("elsewhere%d", i), time.Unix(int64(i), 0), template)
+		elsewhere.Spec.Redis.Addresses = []string{"elsewhere:6379"}
+		policies = append(policies, p, elsewhere)
+	}
+	scheme := runtime.NewScheme()
+	if err := cachev1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(policies...).
+		WithIndex(&cachev1alpha1.CachePolicy{}, claimIndex, func(o client.Object) []string { return claims(o.(*cachev1alpha1.CachePolicy)) }).Build()
+	for _, one := range policies {
+		p := one.(*cachev1alpha1.CachePolicy)
+		var want []string
+		for _, another := range policies {
+			o := another.(*cachev1alpha1.CachePolicy)
+			claimed := slices.ContainsFunc(p.Spec.Keyspaces, func(k cachev1alpha1.Keyspace) bool { _, yes := claim(o, k.Key); return yes })
+			if o.UID != p.UID && endpoint(o) == endpoint(p) && claimed {
+				want = append(want, o.Name)
+			}
+		}
+		found, err := overlapping(t.Context(), c, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range found {
+			got = append(got, o.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s with %q: got %v, want %v", p.Name, p.Spec.Keyspaces[0].Key, got, want)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func TestReconcileAtTheEndOfThings(t *testing.T) {
 			policy := catalog()
 			written := false
 			api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(policy).
-				WithIndex(policy, endpointIndex, func(o client.Object) []string { return []string{endpoint(o.(*cachev1alpha1.CachePolicy))} }).
+				WithIndex(policy, claimIndex, func(o client.Object) []string { return claims(o.(*cachev1alpha1.CachePolicy)) }).
 				WithInterceptorFuncs(interceptor.Funcs{
 					SubResourcePatch: func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
 						written = true

@@ -186,7 +186,7 @@ func TestOnlyTheLeaderTakesUpARefreshOnDemand(t *testing.T) {
 	policy := catalog()
 	policy.Annotations = map[string]string{cachev1alpha1.RefreshRequestedAtAnnotation: "token"}
 	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(policy).WithStatusSubresource(policy).
-		WithIndex(policy, endpointIndex, func(o client.Object) []string { return []string{endpoint(o.(*cachev1alpha1.CachePolicy))} }).Build()
+		WithIndex(policy, claimIndex, func(o client.Object) []string { return claims(o.(*cachev1alpha1.CachePolicy)) }).Build()
 	engine, election := &applied{}, &Election{}
 	r := &CachePolicyReconciler{Client: api, Engine: engine, Events: events.NewFakeRecorder(9), Election: election, secrets: newSecretCache(api, api)}
 

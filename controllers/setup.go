@@ -40,8 +40,8 @@ func ClientOptions() client.Options {
 func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	r.secrets = newSecretCache(mgr.GetClient(), mgr.GetAPIReader())
 	indexes := map[string]func(*cachev1alpha1.CachePolicy) []string{
-		secretIndex:   secretNames,
-		endpointIndex: func(p *cachev1alpha1.CachePolicy) []string { return []string{endpoint(p)} },
+		secretIndex: secretNames,
+		claimIndex:  claims,
 	}
 	for name, values := range indexes {
 		err := mgr.GetFieldIndexer().IndexField(ctx, &cachev1alpha1.CachePolicy{}, name,

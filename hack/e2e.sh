@@ -54,7 +54,8 @@ helm=$(hack/tools/get.sh helm)
 redis=$(hack/redis.sh)
 say 'building the operator, the plugin and the tests'
 mkdir -p bin
-go_build . "$work/keepfresh" ./cmd/keepfresh
+tag=e2e-$(date +%s) # of its own for each run, so that no node takes an old image for a new
+CGO_ENABLED=0 go build -trimpath -ldflags "-X github.com/keepfresh/keepfresh/internal/version.stamped=$tag" -o "$work/keepfresh" ./cmd/keepfresh
 go_build . "$repo/bin/kubectl-cachepolicy" ./cmd/kubectl-cachepolicy
 go_build test/e2e "$work/app" ./app
 go_build hack/image "$work/image" .
@@ -75,9 +76,7 @@ else
 	previous_chart=$work/keepfresh-0.0.1.tgz
 fi
 
-# A tag of its own for each run, so that no node takes an old image for a new.
 registry=${E2E_REGISTRY:-keepfresh.test}
-tag=e2e-$(date +%s)
 # pack NAME FLAGS...: make an image, and have the cluster get it.
 archives=()
 pack() {

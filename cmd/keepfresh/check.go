@@ -49,7 +49,7 @@ func check(ctx context.Context, namespace string, out io.Writer) error {
 	if good.Spec.GuardTimeout == nil {
 		return errors.New("the API server set no default for spec.guardTimeout: its CRD is not of this version; apply the CRDs anew")
 	}
-	fmt.Fprintf(out, "a good CachePolicy is taken (guardTimeout defaults to %s)\n", good.Spec.GuardTimeout)
+	_, _ = fmt.Fprintf(out, "a good CachePolicy is taken (guardTimeout defaults to %s)\n", good.Spec.GuardTimeout)
 
 	bad := checkPolicy(namespace)
 	bad.Spec.Expire = nil
@@ -59,7 +59,7 @@ func check(ctx context.Context, namespace string, out io.Writer) error {
 	case !apierrors.IsInvalid(err):
 		return fmt.Errorf("dry run of a bad CachePolicy in namespace %s: %w", namespace, withAdvice(err))
 	default:
-		fmt.Fprintf(out, "a bad CachePolicy is refused (%v)\n", err)
+		_, _ = fmt.Fprintf(out, "a bad CachePolicy is refused (%v)\n", err)
 	}
 	return nil
 }

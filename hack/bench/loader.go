@@ -19,7 +19,7 @@ const (
 
 var value = bytes.Repeat([]byte("v"), valueSize)
 
-// serveLoads answers each GET with a value. It is made to cost little, so that
+// serveLoads answers each GET with a value, and each POST with many. It is made to cost little, so that
 // the machine's cores are left to what is measured.
 func serveLoads() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,8 +28,18 @@ func serveLoads() {
 	}
 	fmt.Printf("http://%s\n", listener.Addr())
 	server := &fasthttp.Server{Handler: func(c *fasthttp.RequestCtx) {
-		c.SetContentType("application/octet-stream")
-		c.SetBody(value)
+		if !c.IsPost() {
+			c.SetContentType("application/octet-stream")
+			c.SetBody(value)
+			return
+		}
+		body, err := answerBatch(c.PostBody())
+		if err != nil {
+			c.Error(err.Error(), fasthttp.StatusBadRequest)
+			return
+		}
+		c.SetContentType("application/json")
+		c.SetBody(body)
 	}}
 	log.Fatal(server.Serve(listener))
 }

@@ -74,50 +74,67 @@ func over(a, b []float64) float64 {
 var refreshVsFloor = benchmark{
 	rows: map[string]bar{"refresh_vs_floor": {0.95, true}, "refresh_cpu_vs_floor": {0.85, false}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
-		const n = 100_000
-		if err := s.seed(ctx, n, lifetime); err != nil {
+		engine, floor, err := s.compare(ctx, s.plan(), bare)
+		if err != nil {
 			return nil, err
 		}
-		e := refresher.New(refresher.Options{})
-		defer e.Close(ctx)
-		plan := s.plan()
-		if err := e.Apply(policy, plan); err != nil {
-			return nil, err
-		}
-		if err := settle(ctx, e, n); err != nil {
-			return nil, err
-		}
-		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
-		defer client.CloseIdleConnections()
-		var engine, floor side
-		for round := range rounds + 1 {
-			plan.Refresh = strconv.Itoa(round)
-			err := engine.add(n, func() error {
-				if err := e.Apply(policy, plan); err != nil {
-					return err
-				}
-				return poll(ctx, func() bool { is, _ := e.Snapshot(policy); return is.Refreshed == plan.Refresh })
-			})
-			if err != nil {
-				return nil, err
-			}
-			if is, _ := e.Snapshot(policy); is.Keyspaces[0].Loads.Failed > 0 {
-				return nil, fmt.Errorf("loads failed: %+v", is.Keyspaces[0].LastFailure)
-			}
-			if err := floor.add(n, func() error { return bare(ctx, s, client, n, lifetime) }); err != nil {
-				return nil, err
-			}
-			if round == 0 {
-				engine, floor = side{}, side{} // connections and pools are warm now
-			}
-		}
-		report("engine", engine)
-		report("floor", floor)
 		return map[string]measured{
 			"refresh_vs_floor":     {over(floor.wall, engine.wall), "engine's keys per second / bare loop's"},
 			"refresh_cpu_vs_floor": {over(engine.cpu, floor.cpu), "engine's CPU per key / bare loop's"},
 		}, nil
 	},
+}
+
+// loop is a floor: it loads and writes so many keys.
+type loop func(ctx context.Context, s *stage, client *http.Client, n int, expire time.Duration) error
+
+// compare has an engine refresh all keys on demand, and the floor do the same, in
+// turn.
+func (s *stage) compare(ctx context.Context, plan refresher.Plan, bare loop) (engine, floor side, err error) {
+	const n = 100_000
+	if err = s.seed(ctx, n, lifetime); err != nil {
+		return engine, floor, err
+	}
+	e := refresher.New(refresher.Options{})
+	defer e.Close(ctx)
+	if err = e.Apply(policy, plan); err != nil {
+		return engine, floor, err
+	}
+	if err = settle(ctx, e, n); err != nil {
+		return engine, floor, err
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
+	defer client.CloseIdleConnections()
+	for round := range rounds + 1 {
+		plan.Refresh = strconv.Itoa(round)
+		if err = engine.add(n, func() error { return refreshAll(ctx, e, plan) }); err != nil {
+			return engine, floor, err
+		}
+		if err = floor.add(n, func() error { return bare(ctx, s, client, n, lifetime) }); err != nil {
+			return engine, floor, err
+		}
+		if round == 0 {
+			engine, floor = side{}, side{} // connections and pools are warm now
+		}
+	}
+	report("engine", engine)
+	report("floor", floor)
+	return engine, floor, nil
+}
+
+func refreshAll(ctx context.Context, e *refresher.Engine, plan refresher.Plan) error {
+	if err := e.Apply(policy, plan); err != nil {
+		return err
+	}
+	var is refresher.Snapshot
+	err := poll(ctx, func() bool {
+		is, _ = e.Snapshot(policy)
+		return is.Refreshed == plan.Refresh
+	})
+	if err == nil && is.Keyspaces[0].Loads.Failed > 0 {
+		return fmt.Errorf("loads failed: %+v", is.Keyspaces[0].LastFailure)
+	}
+	return err
 }
 
 func report(name string, s side) {

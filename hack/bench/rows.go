@@ -6,6 +6,10 @@ package main
 // benchmarks, in the order in which they run.
 var benchmarks = []benchmark{
 	refreshVsFloor,
+	batchVsFloor,
+	scheduleBytes,
+	cycles("schedule_ns_per_cycle_1m", million, 200),
+	cycles("schedule_ns_per_cycle_10m", 10*million, 450),
 	idle,
 	listing,
 	policies,

@@ -120,6 +120,7 @@ var _ = Describe("A release", Ordered, func() {
 
 	// The plugin and the metrics are looked at while this release is there.
 	It("serves kubectl cachepolicy", pluginCommands)
+	It("adds rights on policies to Kubernetes' roles of users", userRoles)
 	It("serves metrics to those who may read them", scrape)
 
 	It("minds just the namespaces that it is told to, with rights in no other", func(ctx context.Context) {

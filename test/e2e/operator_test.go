@@ -23,13 +23,18 @@ import (
 )
 
 // install installs or upgrades the release with an image, as a user would, and
-// waits until its Pods are ready.
+// waits until its Pods are ready, and those of before are gone.
 func install(ctx context.Context, verb, chart, image string, more ...string) {
 	GinkgoHelper()
 	repository, tag, _ := cutLast(image, ":")
 	args := append([]string{verb, release, chart, "--namespace", namespace, "--wait", "--timeout", "3m",
 		"--set", "image.repository=" + repository, "--set", "image.tag=" + tag}, more...)
 	run(ctx, helmProgram, args...)
+	Eventually(func(g Gomega) {
+		list := &corev1.PodList{}
+		g.Expect(k8s.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/component": "operator"})).To(Succeed())
+		g.Expect(list.Items).To(HaveLen(2))
+	}).Should(Succeed())
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -44,7 +49,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 func operators(ctx context.Context) []corev1.Pod {
 	GinkgoHelper()
 	list := &corev1.PodList{}
-	Expect(k8s.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/name": "keepfresh"})).To(Succeed())
+	Expect(k8s.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/component": "operator"})).To(Succeed())
 	return slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
 		return p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodRunning
 	})

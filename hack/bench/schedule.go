@@ -1,0 +1,86 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
+)
+
+// life is how long a key of the schedule waits.
+const life = 5 * time.Minute
+
+// filled is a schedule of n keys of 24 bytes, which come in no order of theirs.
+func filled(n int, start time.Time) *schedule.Schedule {
+	s := schedule.New("product:", start)
+	for i := range n {
+		id := s.Add(keyOf(i))
+		s.SetExpiry(id, start.Add(2*life))
+		s.Wait(id, start.Add(rand.N(life)))
+	}
+	return s
+}
+
+var scheduleBytes = benchmark{
+	rows: map[string]bar{"schedule_bytes_per_key": {56, false}},
+	run: func(context.Context, *stage) (map[string]measured, error) {
+		const n = 10 * million
+		var found []float64
+		for range rounds {
+			before := heap()
+			s := filled(n, time.Now())
+			found = append(found, float64(heap()-before)/n)
+			runtime.KeepAlive(s)
+		}
+		return map[string]measured{"schedule_bytes_per_key": {median(found), "B, of 10 million keys of 24 B"}}, nil
+	},
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// cycles measures a key's way through a schedule of n: it comes, is due, is
+// popped by its expiry, is found again by its name, and waits anew.
+func cycles(row string, n int, limit float64) benchmark {
+	return benchmark{
+		rows: map[string]bar{row: {limit, false}},
+		run: func(context.Context, *stage) (map[string]measured, error) {
+			now := time.Now()
+			s := filled(n, now)
+			var found []float64
+			const step = 2 * million
+			for range rounds {
+				began := time.Now()
+				for range step {
+					now = cycle(s, now)
+				}
+				found = append(found, float64(time.Since(began))/step)
+			}
+			fmt.Printf("bench:   %.0f ns\n", found)
+			return map[string]measured{row: {median(found), "ns"}}, nil
+		},
+	}
+}
+
+func cycle(s *schedule.Schedule, now time.Time) time.Time {
+	id := s.Come(now)
+	for id == 0 {
+		now, _ = s.Next(now)
+		id = s.Come(now)
+	}
+	s.MakeDue(id)
+	id = s.Find(s.Name(s.Pop()))
+	s.SetExpiry(id, now.Add(2*life))
+	s.Wait(id, now.Add(life))
+	return now
+}
