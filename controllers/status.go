@@ -20,8 +20,13 @@ import (
 	"github.com/keepfresh/keepfresh/internal/review"
 )
 
-// reportInterval lies at least between two writes of a policy's numbers.
-const reportInterval = 30 * time.Second
+const (
+	// reportInterval lies at least between two writes of a policy's numbers.
+	reportInterval = 30 * time.Second
+	// heartbeat is after how long the numbers are written though they are the
+	// same, so that all can see that somebody looks.
+	heartbeat = 3 * time.Minute
+)
 
 // situation is all that a status is made of, besides the time.
 type situation struct {
@@ -251,12 +256,21 @@ func settled(s refresher.Snapshot) bool {
 }
 
 // worthWriting says whether a new status has to be written now: at once if it
-// says something new, after reportInterval if only its numbers differ.
+// says something new, after reportInterval if only its numbers differ, and after
+// a heartbeat if not even they do.
 func worthWriting(before, after *cachev1alpha1.CachePolicyStatus, now time.Time) bool {
-	if before.LastMeasureTime == nil || now.Sub(before.LastMeasureTime.Time) >= reportInterval {
+	if before.LastMeasureTime == nil || !equality.Semantic.DeepEqual(said(before), said(after)) {
 		return true
 	}
-	return !equality.Semantic.DeepEqual(said(before), said(after))
+	age := now.Sub(before.LastMeasureTime.Time)
+	return age >= heartbeat || age >= reportInterval && !equality.Semantic.DeepEqual(untimed(before), untimed(after))
+}
+
+// untimed is a status without when it was taken.
+func untimed(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
+	out := *s
+	out.LastMeasureTime = nil
+	return out
 }
 
 // said is what a status says, without its numbers: of the messages only that of
