@@ -17,8 +17,11 @@ const (
 	// maxAcquire is how many guards are acquired in one pipeline, unless a call
 	// to the loader takes more.
 	maxAcquire = 128
-	// quick is a load that takes not much longer than what Redis has to do for it.
+	// quick is how long a key may be expected to wait for a slot with its guard
+	// held, so that others are acquired and settled while as many as may are loaded:
+	// with enough of them ahead, one pipeline of each kind is always on its way.
 	quick = 20 * time.Millisecond
+	ahead = 3 * maxAcquire
 	idle  = time.Hour
 )
 
@@ -178,15 +181,15 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 	}
 }
 
-// room is how many keys may be under way. Where loads are quick, others are
-// acquired and settled meanwhile; else guards would be held for keys that wait.
+// room is how many keys may be under way: the more beyond those that are loaded,
+// the quicker loads are. Else guards would be held for keys that wait.
 func (l *lane) room() int {
 	if l.breaker.over(l) > 0 {
 		return 1
 	}
 	room := l.set.MaxConcurrent * l.set.loader.BatchSize()
-	if l.lead.mean > 0 && l.lead.mean < quick {
-		return 2 * room
+	if mean := l.lead.mean; mean > 0 {
+		room += min(room*int(quick/mean), max(room, ahead))
 	}
 	return room
 }
