@@ -21,7 +21,7 @@ const (
 	// held, so that others are acquired and settled while as many as may are loaded:
 	// with enough of them ahead, one pipeline of each kind is always on its way.
 	quick = 20 * time.Millisecond
-	ahead = 3 * maxAcquire
+	ahead = 6 * maxAcquire
 	idle  = time.Hour
 )
 
