@@ -84,9 +84,6 @@ func New(opts Options) *Engine {
 	if opts.OnChange == nil {
 		opts.OnChange = func(ID) {}
 	}
-	if opts.Owns == nil {
-		opts.Owns = func(string) bool { return true }
-	}
 	if opts.Standby == nil {
 		opts.Standby = func() bool { return false }
 	}

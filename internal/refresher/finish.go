@@ -24,7 +24,7 @@ func (l *lane) listing(pass uint64) {
 // from, or 0 if it was asked about these keys alone.
 func (l *lane) found(items []discover.Found, pass uint64) {
 	for _, f := range items {
-		if !l.eng.opts.Owns(f.Key) {
+		if owns := l.eng.opts.Owns; owns != nil && !owns(f.Key) {
 			continue
 		}
 		id := l.keys.Find(f.Key)
@@ -85,7 +85,7 @@ func (l *lane) listed(pass uint64, run string, now time.Time) {
 
 // finish takes in what became of a rebuild.
 func (l *lane) finish(r result, now time.Time) {
-	id := l.keys.Find(r.key)
+	id := l.keys.FindAgain(r.key, r.id)
 	l.inFlight--
 	l.keys.Unmark(id, busy)
 	if r.failure != nil {

@@ -106,7 +106,7 @@ func allow(t *testing.T, rdb *redis.Client, keys ...string) {
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	for _, c := range strings.Fields("+get +set +del +exists +pttl +pexpire +pexpiretime +type +scan +info +ping +select +hello +auth +evalsha +eval") {
+	for _, c := range strings.Fields("+get +set +del +exists +pttl +pexpire +pexpiretime +type +time +scan +info +ping +select +hello +auth +evalsha +eval") {
 		args = append(args, c)
 	}
 	if err := rdb.Do(t.Context(), args...).Err(); err != nil {

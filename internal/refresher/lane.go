@@ -60,6 +60,7 @@ type lane struct {
 	force    force
 	recent   recent
 
+	open atomic.Bool // the breaker is, as rebuilds see it
 	view atomic.Pointer[view]
 }
 
@@ -141,18 +142,32 @@ func (l *lane) step(now time.Time) time.Duration {
 	if !l.srv.up() {
 		return wake
 	}
-	for id := l.keys.Come(now); id != 0; id = l.keys.Come(now) {
-		l.account.quiet = false
-		if l.eng.opts.Owns(l.keys.Name(id)) {
-			l.keys.MakeDue(id)
-		} else {
-			l.forget(id)
-		}
-	}
+	l.come(now)
 	if next, some := l.keys.Next(now); some {
 		wake = min(wake, next.Sub(now))
 	}
 	return min(wake, l.dispatch(now))
+}
+
+// come makes due whose time has come.
+func (l *lane) come(now time.Time) {
+	var (
+		ids    [maxAcquire]schedule.ID
+		others []string // keys of another engine
+	)
+	for n := l.keys.Come(now, ids[:]); n > 0; n = l.keys.Come(now, ids[:]) {
+		l.account.quiet = false
+		for _, id := range ids[:n] {
+			if owns := l.eng.opts.Owns; owns == nil || owns(l.keys.Name(id)) {
+				l.keys.MakeDue(id)
+			} else {
+				others = append(others, l.keys.Name(id))
+			}
+		}
+	}
+	for _, key := range others {
+		l.forget(l.keys.Find(key))
+	}
 }
 
 // dispatch begins the rebuilds for which there is room, and says when there may
@@ -168,14 +183,19 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 		}
 		size := l.set.loader.BatchSize()
 		room = min(room, max(size, maxAcquire/size*size))
-		var jobs []job
-		for len(jobs) < room && (len(jobs)%size > 0 || l.limiter.AllowN(now, 1)) {
-			jobs = append(jobs, l.take(l.keys.Pop(), now))
+		allowed := 0
+		for allowed < room && (allowed%size > 0 || l.limiter.AllowN(now, 1)) {
+			allowed++
 		}
-		if len(jobs) > 0 {
+		if allowed > 0 {
+			ids := make([]schedule.ID, allowed)
+			jobs := make([]job, l.keys.Pop(ids))
+			for i := range jobs {
+				jobs[i] = l.take(ids[i], now)
+			}
 			l.begin(jobs)
 		}
-		if len(jobs) < room {
+		if allowed < room {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 		}
 	}
@@ -196,7 +216,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id)}
+	j := job{key: l.keys.Name(id), id: id}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -208,7 +228,7 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 func (l *lane) begin(jobs []job) {
 	l.inFlight += len(jobs)
 	l.srv.users.Add(len(jobs))
-	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter}
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter, probes: l.open.Load()}
 	go r.run(jobs)
 }
 
@@ -219,6 +239,7 @@ func (l *lane) ended(results []result) {
 		for _, r := range results {
 			l.finish(r, now)
 		}
+		l.open.Store(l.breaker.over(l) > 0)
 		l.report(now)
 	})
 }
@@ -233,6 +254,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 		l.slots.resize(set.MaxConcurrent)
 		l.set = set
 		l.breaker = breaker{}
+		l.open.Store(false)
 	}
 	l.srv = srv
 	l.force.ask(token, l)
