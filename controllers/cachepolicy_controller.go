@@ -145,7 +145,8 @@ func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.D
 	before := s.policy.DeepCopy()
 	s.policy.Status = status(s, now)
 	if !worthWriting(&before.Status, &s.policy.Status, now) {
-		return max(time.Second, reportInterval-now.Sub(before.Status.LastMeasureTime.Time)), nil
+		since := now.Sub(before.Status.LastMeasureTime.Time) % reportInterval
+		return max(time.Second, reportInterval-since), nil
 	}
 	if reflect.DeepEqual(before.Status, s.policy.Status) {
 		return reportInterval, nil

@@ -115,6 +115,8 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 		GuardTimeout:  k.EffectiveGuardTimeout(spec),
 		MaxConcurrent: int(k.Loader.MaxConcurrent),
 		OnNotFound:    refresher.OnNotFound(k.OnNotFound),
+		OnMiss:        refresher.OnMiss(k.OnMiss),
+		KeyEvents:     refresher.KeyEvents(spec.Redis.KeyEvents),
 		Loader: loader.HTTP{
 			URL:          k.Loader.HTTP.URL,
 			Timeout:      k.EffectiveTimeout(spec),

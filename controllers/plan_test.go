@@ -73,6 +73,7 @@ func TestPlan(t *testing.T) {
 			change: func(p *cachev1alpha1.CachePolicy) {
 				k := &p.Spec.Keyspaces[0]
 				k.Expire, k.RefreshRatio, k.GuardTimeout = span(10*time.Second), "50%", span(2*time.Second)
+				k.OnMiss, p.Spec.Redis.KeyEvents = cachev1alpha1.OnMissRebuild, cachev1alpha1.KeyEventsConfigure
 				k.OnNotFound, k.Loader.MaxConcurrent, k.Loader.MaxPerSecond = cachev1alpha1.OnNotFoundKeep, 9, new(int32(70))
 				k.Loader.HTTP.Timeout, k.Loader.HTTP.MaxBodyBytes = span(time.Second), 512
 				k.Loader.HTTP.Batch = &cachev1alpha1.Batch{Size: 50}
@@ -81,6 +82,7 @@ func TestPlan(t *testing.T) {
 			check: func(p refresher.Plan) bool {
 				k := first(p)
 				return k.Expire == 10*time.Second && k.DueAfter == 5*time.Second && k.GuardTimeout == 2*time.Second &&
+					k.OnMiss == refresher.Rebuild && k.KeyEvents == refresher.Configure &&
 					k.OnNotFound == refresher.Keep && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
 					k.Loader.Timeout == time.Second && k.Loader.MaxBodyBytes == 512 && k.Loader.BatchSize == 50 && len(k.Keys) == 1
 			},

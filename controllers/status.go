@@ -16,11 +16,17 @@ import (
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 	"github.com/keepfresh/keepfresh/internal/review"
 )
 
-// reportInterval lies at least between two writes of a policy's numbers.
-const reportInterval = 30 * time.Second
+const (
+	// reportInterval lies at least between two writes of a policy's numbers.
+	reportInterval = 30 * time.Second
+	// heartbeat is after how long the numbers are written though they are the
+	// same, so that all can see that somebody looks.
+	heartbeat = 3 * time.Minute
+)
 
 // situation is all that a status is made of, besides the time.
 type situation struct {
@@ -141,6 +147,7 @@ func (s situation) judge(out *cachev1alpha1.CachePolicyStatus) {
 	set(cachev1alpha1.ConditionRedisReachable, redis)
 	set(cachev1alpha1.ConditionLoadersHealthy, loaders)
 	set(cachev1alpha1.ConditionFresh, fresh)
+	set(cachev1alpha1.ConditionWatching, s.watching())
 	setIf(cachev1alpha1.ConditionWarning, warning(s.policy))
 }
 
@@ -202,6 +209,29 @@ func (s situation) fresh() verdict {
 	}
 }
 
+// watching says by what new keys are found.
+func (s situation) watching() verdict {
+	if !s.running {
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonProbing, "nothing is refreshed, so nothing is looked for"}
+	}
+	w := s.snapshot.Watch
+	v := verdict{metav1.ConditionFalse, string(w.Reason), w.Message}
+	switch w.Reason {
+	case "", watch.Probing:
+		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonProbing, "it is not known yet whether Redis sends key events"}
+	case watch.Watching:
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeyEvents, w.Message}
+	case watch.Off:
+		v.reason = cachev1alpha1.ReasonEventsOff
+	case watch.Unavailable:
+		v.reason = cachev1alpha1.ReasonEventsUnavailable
+	}
+	if shortest := s.snapshot.ShortestExpire; shortest > 0 && !w.Heard() {
+		v.message += fmt.Sprintf(". New keys are found by listings, which is soon enough for an expire of %s or more", shortest.Round(100*time.Millisecond))
+	}
+	return v
+}
+
 // warning says where a guard timeout lets a key expire during a slow load.
 func warning(p *cachev1alpha1.CachePolicy) verdict {
 	var where []string
@@ -226,12 +256,21 @@ func settled(s refresher.Snapshot) bool {
 }
 
 // worthWriting says whether a new status has to be written now: at once if it
-// says something new, after reportInterval if only its numbers differ.
+// says something new, after reportInterval if only its numbers differ, and after
+// a heartbeat if not even they do.
 func worthWriting(before, after *cachev1alpha1.CachePolicyStatus, now time.Time) bool {
-	if before.LastMeasureTime == nil || now.Sub(before.LastMeasureTime.Time) >= reportInterval {
+	if before.LastMeasureTime == nil || !equality.Semantic.DeepEqual(said(before), said(after)) {
 		return true
 	}
-	return !equality.Semantic.DeepEqual(said(before), said(after))
+	age := now.Sub(before.LastMeasureTime.Time)
+	return age >= heartbeat || age >= reportInterval && !equality.Semantic.DeepEqual(untimed(before), untimed(after))
+}
+
+// untimed is a status without when it was taken.
+func untimed(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
+	out := *s
+	out.LastMeasureTime = nil
+	return out
 }
 
 // said is what a status says, without its numbers: of the messages only that of

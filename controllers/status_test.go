@@ -258,7 +258,7 @@ func TestConditionsThatHaveBeenTrueGoWhenTheyAreNot(t *testing.T) {
 	}
 	after := well()
 	after.policy.Status = s.policy.Status
-	if is := conditions(status(after, now)); is[cachev1alpha1.ConditionStalled] != "" || is[cachev1alpha1.ConditionWarning] != "" || len(is) != 4 {
+	if is := conditions(status(after, now)); is[cachev1alpha1.ConditionStalled] != "" || is[cachev1alpha1.ConditionWarning] != "" || len(is) != 5 {
 		t.Errorf("got %v", is)
 	}
 }
@@ -390,6 +390,8 @@ func TestWorthWriting(t *testing.T) {
 		"nothing new is not worth it":                  {time.Second, at(), false},
 		"a number is not worth it at once":             {29 * time.Second, at(number), false},
 		"a number is worth it after 30 s":              {30 * time.Second, at(number), true},
+		"the same numbers are not worth it after 30 s": {2 * time.Minute, at(), false},
+		"but they are after 3 minutes":                 {3 * time.Minute, at(), true},
 		"a condition that flips is worth it at once":   {time.Second, at(loaderDown), true},
 		"a reason that changes is worth it at once":    {time.Second, at(redisDown), true},
 		"a condition that goes is worth it at once":    {time.Second, at(longGuard), true},

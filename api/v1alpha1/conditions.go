@@ -3,8 +3,8 @@
 
 package v1alpha1
 
-// Types of conditions. The domain conditions RedisReachable, LoadersHealthy and
-// Fresh are always present, Unknown until they can be told. Reconciling and
+// Types of conditions. The domain conditions RedisReachable, LoadersHealthy,
+// Fresh and Watching are always present, Unknown until they can be told. Reconciling and
 // Stalled follow kstatus and speak of the configuration, never of routine
 // refreshing; they and Warning exist only while they are True.
 const (
@@ -22,6 +22,10 @@ const (
 	ConditionLoadersHealthy = "LoadersHealthy"
 	// ConditionFresh says whether the keys are fresh, by count and by sample.
 	ConditionFresh = "Fresh"
+	// ConditionWatching says by what new keys are found: by key events at once
+	// (True), or by the paced listing alone (False). Its message has the shortest
+	// expire that the listing can keep.
+	ConditionWatching = "Watching"
 	// ConditionWarning is True while the spec is in force but is not advisable.
 	ConditionWarning = "Warning"
 )
@@ -101,6 +105,29 @@ const (
 	// ReasonFreshnessUnknown: Fresh is Unknown. The keys have not been counted
 	// yet, or Redis cannot be asked.
 	ReasonFreshnessUnknown = "FreshnessUnknown"
+)
+
+// Reasons of Watching, beside PermissionDenied: this Redis user may not listen to
+// the channels of key events, or may not configure them although redis.keyEvents
+// asks for that.
+const (
+	// ReasonKeyEvents: Watching is True. Redis tells of all that is wanted.
+	ReasonKeyEvents = "KeyEvents"
+	// ReasonMissesNotSent: Watching is False. New keys are heard of, but no
+	// misses, which a keyspace wants by onMiss: Rebuild: Redis'
+	// notify-keyspace-events lacks the flag m.
+	ReasonMissesNotSent = "MissesNotSent"
+	// ReasonEventsNotSent: Watching is False. Redis' notify-keyspace-events lacks
+	// the flag n, or both K and E.
+	ReasonEventsNotSent = "EventsNotSent"
+	// ReasonEventsOff: Watching is False, as redis.keyEvents is Off.
+	ReasonEventsOff = "EventsOff"
+	// ReasonEventsUnavailable: Watching is False. Redis cannot be reached, or does
+	// not serve, so that nothing could be subscribed to.
+	ReasonEventsUnavailable = "EventsUnavailable"
+	// ReasonProbing: Watching is Unknown. It is being found out whether Redis
+	// sends events.
+	ReasonProbing = "Probing"
 )
 
 // Reasons of Warning.

@@ -47,6 +47,15 @@ type Keyspace struct {
 	// +required
 	Loader Loader `json:"loader"`
 
+	// onMiss says what a reader's miss leads to. Rebuild: the key is loaded, once,
+	// however many readers miss it. Ignore: nothing. Misses are heard of by
+	// Redis' key-miss events, which redis.keyEvents must allow; a key that the
+	// loader does not know is not tried again for half of the time until a key is
+	// stale. With source.keys, only those are loaded.
+	// +optional
+	// +kubebuilder:default=Ignore
+	OnMiss OnMiss `json:"onMiss,omitempty"`
+
 	// onNotFound says what becomes of a key when the loader answers that there
 	// is no such value (HTTP 404 or 410): Delete deletes it from Redis, Keep
 	// leaves it to expire.
@@ -94,6 +103,18 @@ type Source struct {
 
 // ExistingSource selects the keys that exist in Redis and match the template.
 type ExistingSource struct{}
+
+// OnMiss says what a reader's miss leads to.
+//
+// +kubebuilder:validation:Enum=Rebuild;Ignore
+type OnMiss string
+
+const (
+	// OnMissRebuild loads the key, once.
+	OnMissRebuild OnMiss = "Rebuild"
+	// OnMissIgnore does nothing.
+	OnMissIgnore OnMiss = "Ignore"
+)
 
 // OnNotFound says what becomes of a key that the loader does not know.
 //

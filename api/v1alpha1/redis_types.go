@@ -23,6 +23,15 @@ type Redis struct {
 	// +kubebuilder:validation:Maximum=1023
 	Database int32 `json:"database,omitempty"`
 
+	// keyEvents says whether to hear of new keys by Redis' keyspace notifications,
+	// so that listings may be rare. Auto uses them where Redis sends them already.
+	// Configure also adds what is missing to Redis' notify-keyspace-events, and
+	// never removes a flag. Off does not listen. The condition Watching says what
+	// came of it.
+	// +optional
+	// +kubebuilder:default=Auto
+	KeyEvents KeyEvents `json:"keyEvents,omitempty"`
+
 	// auth is how to log in. Without it, no login is attempted.
 	// +optional
 	Auth *RedisAuth `json:"auth,omitempty"`
@@ -32,6 +41,20 @@ type Redis struct {
 	// +optional
 	TLS *RedisTLS `json:"tls,omitempty"`
 }
+
+// KeyEvents says what use to make of Redis' keyspace notifications.
+//
+// +kubebuilder:validation:Enum=Auto;Off;Configure
+type KeyEvents string
+
+const (
+	// KeyEventsAuto listens where Redis sends what is needed.
+	KeyEventsAuto KeyEvents = "Auto"
+	// KeyEventsOff does not listen: keys are found by listings alone.
+	KeyEventsOff KeyEvents = "Off"
+	// KeyEventsConfigure also adds the flags that are missing.
+	KeyEventsConfigure KeyEvents = "Configure"
+)
 
 // RedisAuth is how to log in to a Redis.
 type RedisAuth struct {

@@ -67,7 +67,6 @@ var _ = Describe("admission", func() {
 		Entry("sentinel", with("redis.sentinel", map[string]any{"masterName": "primary"})),
 		Entry("cluster", with("redis.cluster", map[string]any{})),
 		Entry("insecureSkipVerify", with("redis.tls", map[string]any{"insecureSkipVerify": true})),
-		Entry("onMiss", with("keyspaces.0.onMiss", "Rebuild")),
 		Entry("staleIfError", with("keyspaces.0.staleIfError", "10m")),
 		Entry("stopWhenUnread", with("keyspaces.0.stopWhenUnread", "30m")),
 		Entry("list sources", with("keyspaces.0.source", map[string]any{"existing": map[string]any{}, "list": map[string]any{}})),
@@ -85,6 +84,8 @@ var _ = Describe("admission", func() {
 		Expect(policy.Spec.Redis.TLS.CASecretRef.Key).To(Equal(v1alpha1.DefaultCASecretKey))
 		products := policy.Spec.Keyspaces[0]
 		Expect(products.Source).To(HaveValue(Equal(v1alpha1.Source{Existing: &v1alpha1.ExistingSource{}})))
+		Expect(policy.Spec.Redis.KeyEvents).To(Equal(v1alpha1.KeyEventsAuto))
+		Expect(products.OnMiss).To(Equal(v1alpha1.OnMissIgnore))
 		Expect(products.OnNotFound).To(Equal(v1alpha1.OnNotFoundDelete))
 		Expect(products.Loader.MaxConcurrent).To(Equal(v1alpha1.DefaultMaxConcurrent))
 		Expect(products.Loader.MaxPerSecond).To(BeNil())

@@ -28,6 +28,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // Options are what an Engine takes from its host. The zero Options are usable.
@@ -57,6 +58,7 @@ type Options struct {
 // Engine keeps the keys of policies fresh. It is safe for concurrent use.
 type Engine struct {
 	opts    Options
+	alone   bool // all keys are its own
 	metrics *metrics
 	passes  atomic.Uint64 // listings begun, over all servers
 	running sync.WaitGroup
@@ -84,6 +86,10 @@ func New(opts Options) *Engine {
 	if opts.OnChange == nil {
 		opts.OnChange = func(ID) {}
 	}
+	alone := opts.Owns == nil
+	if alone {
+		opts.Owns = func(string) bool { return true }
+	}
 	if opts.Standby == nil {
 		opts.Standby = func() bool { return false }
 	}
@@ -95,6 +101,7 @@ func New(opts Options) *Engine {
 	}
 	return &Engine{
 		opts:     opts,
+		alone:    alone,
 		metrics:  newMetrics(opts.Registerer),
 		policies: map[ID]*policy{},
 		servers:  map[redisconn.Config]*shared{},
@@ -243,8 +250,15 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
 	if p.srv != nil {
 		snap.Redis = p.srv.status()
+		snap.Watch = p.srv.watch.Status()
+		if p.plan.Keyspaces[0].KeyEvents == Off {
+			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
+		}
 	}
 	for _, k := range p.plan.Keyspaces {
+		if took := p.srv.took.Load(); took > 0 && !k.kept() {
+			snap.ShortestExpire = max(snap.ShortestExpire, newTiming(k).keptByListing(time.Duration(took)))
+		}
 		v := p.lanes[k.Name].view.Load()
 		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
 		if token := p.plan.refresh(k.Name); token != "" && v.refreshed != token {

@@ -24,7 +24,7 @@ func (l *lane) listing(pass uint64) {
 // from, or 0 if it was asked about these keys alone.
 func (l *lane) found(items []discover.Found, pass uint64) {
 	for _, f := range items {
-		if owns := l.eng.opts.Owns; owns != nil && !owns(f.Key) {
+		if !l.eng.opts.Owns(f.Key) {
 			continue
 		}
 		id := l.keys.Find(f.Key)
@@ -96,6 +96,10 @@ func (l *lane) finish(r result, now time.Time) {
 	l.judge(r, now)
 	if r.token == l.force.token && r.tried() {
 		l.force.tried(l, id)
+	}
+	if l.answered(r, now) {
+		l.forget(id)
+		return
 	}
 	l.next(id, r, now)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // Invariant 9: nothing outside a policy's declared keyspaces and `keepfresh:`
@@ -23,7 +25,7 @@ import (
 // what the loader does not find, refreshes on demand, and a Close during loads.
 func TestInvariant9NothingElseIsTouched(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 10*time.Millisecond)
+	w := newWorld(t, 10*time.Millisecond, "--notify-keyspace-events", "Knm")
 	ctx := t.Context()
 	allow(t, w.rdb, "~product:*", "~kept:*", "~{tag}:*")
 	w.rdb.ACLLogReset(ctx)
@@ -37,7 +39,7 @@ func TestInvariant9NothingElseIsTouched(t *testing.T) {
 	w.set("{tag}:1", "from the application", time.Second)
 	kept := names("kept:", 5)
 	plan := w.plan(
-		w.keyspace(),
+		w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }),
 		w.keyspace(func(k *Keyspace) { k.Name, k.Key, k.Keys = "kept", "kept:{id}", kept }),
 		w.keyspace(func(k *Keyspace) { k.Name, k.Key = "tagged", "{{tag}}:{id}" }),
 	)
@@ -47,6 +49,9 @@ func TestInvariant9NothingElseIsTouched(t *testing.T) {
 	eventually(t, "all are kept fresh", 10*time.Second, func() bool {
 		return w.backend.total() > 60 && firstMissing(t, w.rdb, append(kept, "product:0", "product:19", "{tag}:1")) == ""
 	})
+	if snap, _ := e.Snapshot(catalog); snap.Watch.Reason != watch.Watching {
+		t.Errorf("the watch stands at %s: %s", snap.Watch.Reason, snap.Watch.Message)
+	}
 	plan.Refresh = "now"
 	w.apply(e, plan)
 	eventually(t, "they are refreshed on demand", 10*time.Second, func() bool {
@@ -104,9 +109,10 @@ func allow(t *testing.T, rdb *redis.Client, keys ...string) {
 	t.Helper()
 	args := []any{"ACL", "SETUSER", "keepfresh", "reset", "on", ">secret", "~keepfresh:*"}
 	for _, k := range keys {
-		args = append(args, k)
+		args = append(args, k, "&__keyspace@0__:"+k[1:])
 	}
-	for _, c := range strings.Fields("+get +set +del +exists +pttl +pexpire +pexpiretime +type +time +scan +info +ping +select +hello +auth +evalsha +eval") {
+	for _, c := range strings.Fields("+get +set +del +exists +pttl +pexpire +pexpiretime +type +time +scan +info +ping +select +hello +auth +evalsha +eval " +
+		"+subscribe +unsubscribe +psubscribe &__keyevent@0__:* &__keyspace@0__:keepfresh:*") {
 		args = append(args, c)
 	}
 	if err := rdb.Do(t.Context(), args...).Err(); err != nil {

@@ -18,6 +18,7 @@ const (
 	busy                               // being rebuilt
 	forced                             // to be rebuilt whatever its age
 	ours                               // it has the lifetime that its last load gave it
+	wanted                             // a reader has missed it
 )
 
 // exception is what only few keys have: those whose last load failed, and those
@@ -130,6 +131,9 @@ func (l *lane) forget(id schedule.ID) {
 		l.unexcept(l.keys.Name(id))
 	}
 	l.force.tried(l, id)
+	if l.keys.Has(id, wanted) {
+		l.admission.Done(l.keys.Name(id), false, time.Now())
+	}
 	l.keys.Remove(id)
 }
 

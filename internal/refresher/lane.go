@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 const (
@@ -60,6 +61,8 @@ type lane struct {
 	force    force
 	recent   recent
 
+	admission *watch.Admission // of keys that readers miss
+
 	open atomic.Bool // the breaker is, as rebuilds see it
 	view atomic.Pointer[view]
 }
@@ -73,6 +76,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
+	l.admission = admission(set)
 	l.slots.resize(set.MaxConcurrent)
 	l.publish()
 	return l
@@ -158,7 +162,7 @@ func (l *lane) come(now time.Time) {
 	for n := l.keys.Come(now, ids[:]); n > 0; n = l.keys.Come(now, ids[:]) {
 		l.account.quiet = false
 		for _, id := range ids[:n] {
-			if owns := l.eng.opts.Owns; owns == nil || owns(l.keys.Name(id)) {
+			if l.eng.alone || l.eng.opts.Owns(l.keys.Name(id)) {
 				l.keys.MakeDue(id)
 			} else {
 				others = append(others, l.keys.Name(id))
@@ -216,7 +220,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), id: id}
+	j := job{key: l.keys.Name(id), id: id, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -251,6 +255,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 	if set != l.set {
 		l.set.loader.Close()
 		l.limiter = limiter(set.MaxPerSecond)
+		l.admission = admission(set)
 		l.slots.resize(set.MaxConcurrent)
 		l.set = set
 		l.breaker = breaker{}

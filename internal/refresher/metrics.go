@@ -78,13 +78,13 @@ type metrics struct {
 
 	registerer prometheus.Registerer
 	described  []Metric
-	vectors    []vector
+	vectors    []vector // of which described tells, one by one
 }
 
-// vector is a metric whose series can be dropped by label.
+// vector is a metric whose series can be dropped.
 type vector interface {
 	prometheus.Collector
-	DeletePartialMatch(prometheus.Labels) int
+	Delete(prometheus.Labels) bool
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -174,12 +174,30 @@ func add[V vector](m *metrics, v V) V {
 }
 
 // forget drops all series of a keyspace; and of its policy, if that is gone too.
+// They are named one by one: to look for them would take longer with every
+// keyspace that there is.
 func (m *metrics) forget(id ID, keyspace string, policyToo bool) {
-	drop := prometheus.Labels{"namespace": id.Namespace, "policy": id.Name}
-	if !policyToo {
-		drop["keyspace"] = keyspace
-	}
-	for _, v := range m.vectors {
-		v.DeletePartialMatch(drop)
+	for i, v := range m.vectors {
+		series := prometheus.Labels{"namespace": id.Namespace, "policy": id.Name}
+		values := []string{""}
+		var more string
+		ofPolicy := true
+		for _, l := range m.described[i].Labels {
+			switch {
+			case l.Name == "keyspace":
+				series[l.Name], ofPolicy = keyspace, false
+			case l.Values != nil:
+				more, values = l.Name, l.Values
+			}
+		}
+		if ofPolicy && !policyToo {
+			continue
+		}
+		for _, value := range values {
+			if more != "" {
+				series[more] = value
+			}
+			v.Delete(series)
+		}
 	}
 }

@@ -64,7 +64,28 @@ type Keyspace struct {
 	MaxConcurrent int // loads at once
 	MaxPerSecond  int // loads begun per second; 0 for no limit
 	OnNotFound    OnNotFound
+	OnMiss        OnMiss
+	KeyEvents     KeyEvents
 }
+
+// OnMiss says what a reader's miss leads to.
+type OnMiss string
+
+// The choices; empty is Ignore.
+const (
+	Ignore  OnMiss = "Ignore"
+	Rebuild OnMiss = "Rebuild" // one load
+)
+
+// KeyEvents says what use to make of Redis' keyspace notifications.
+type KeyEvents string
+
+// The choices; empty is Auto.
+const (
+	Auto      KeyEvents = "Auto"      // listen where they come
+	Off       KeyEvents = "Off"       // do not listen
+	Configure KeyEvents = "Configure" // have Redis send what is missing
+)
 
 // OnNotFound says what becomes of a key whose loader answers "not found".
 type OnNotFound string

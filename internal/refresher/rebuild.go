@@ -36,10 +36,11 @@ const (
 
 // job is one key to rebuild.
 type job struct {
-	key   string
-	id    schedule.ID // its number when the job began
-	token string      // of the refresh on demand that it serves, whatever its age
-	rests bool        // it was loaded so recently that only a loss makes it due
+	key    string
+	id     schedule.ID // its number when the job began
+	token  string      // of the refresh on demand that it serves, whatever its age
+	missed bool        // by a reader: it is filled even if it is not kept
+	rests  bool        // it was loaded so recently that only a loss makes it due
 }
 
 // result is what became of a job.
@@ -130,7 +131,7 @@ func (r *rebuilder) decide(j job, a guard.Acquisition) result {
 	switch {
 	case a.Lease == nil:
 		res.outcome = held
-	case missing && r.set.kept():
+	case missing && (r.set.kept() || j.missed):
 		res.fill = true
 	case missing:
 		res.outcome = gone

@@ -15,6 +15,7 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 const (
@@ -38,6 +39,10 @@ type server struct {
 	guard *guard.Guard
 
 	settler settler
+
+	watch     *watch.Watcher
+	listeners atomic.Pointer[keyspace.Index[*lane]] // to key events
+	took      atomic.Int64                          // the last listing; nanoseconds
 
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
@@ -69,6 +74,17 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 	s.settler.guard = s.guard
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
+	s.listeners.Store(&keyspace.Index[*lane]{})
+	s.watch = watch.Start(rdb, watch.Handler{
+		Events: func(events []watch.Event) { s.heard(ctx, events) },
+		Gap:    func() { signal(s.wantList) },
+		Changed: func(now watch.Status) {
+			if !now.Heard() {
+				signal(s.wantList) // from now on often
+			}
+			s.told()
+		},
+	}, eng.opts.Log.With("address", conf.Address))
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.list(ctx) })
 	s.loops.Go(func() { s.sample(ctx) })
@@ -78,6 +94,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 // close ends the loops, and closes the client once no rebuild uses it.
 func (s *server) close() {
 	s.cancel()
+	s.watch.Close()
 	s.loops.Wait()
 	s.users.Wait()
 	s.guard.Wait()
@@ -170,8 +187,15 @@ func (s *server) change(f func()) {
 		s.eng.opts.Log.Info("Redis status changed", "address", s.conf.Address, "reason", after.Reason, "message", after.Message)
 		for _, l := range s.attached() {
 			l.do(func() { l.metrics.reach(l.srv.status()) }) // and wakes it
-			s.eng.opts.OnChange(l.id)
 		}
+		s.told()
+	}
+}
+
+// told has the policies' statuses written anew.
+func (s *server) told() {
+	for _, l := range s.attached() {
+		s.eng.opts.OnChange(l.id)
 	}
 }
 
@@ -236,10 +260,15 @@ func (s *server) list(ctx context.Context) {
 		if ctx.Err() != nil || !s.up() {
 			continue // when it is up, a listing is wanted
 		}
+		s.subscribe(ctx)
 		drained(s.wantList)
+		began := time.Now()
 		err := s.listOnce(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if err == nil {
+			s.took.Store(int64(time.Since(began)))
 		}
 		s.change(func() {
 			s.unlisted = redisconn.Status{}
@@ -257,11 +286,14 @@ func (s *server) list(ctx context.Context) {
 	}
 }
 
-// listInterval is short enough for a new key to be found before it is due.
+// listInterval is short enough for a new key to be found before it is due, unless
+// that is heard of anyway. Deletions may not be heard of: kept keys are looked at.
 func (s *server) listInterval() time.Duration {
-	interval := maxListPause
+	interval, heard := maxListPause, s.watch.Status().Heard()
 	for _, l := range s.attached() {
-		interval = min(interval, l.view.Load().set.timing.staleAge/listingPerLife)
+		if set := l.view.Load().set; !heard || set.kept() || set.KeyEvents == Off {
+			interval = min(interval, set.timing.staleAge/listingPerLife)
+		}
 	}
 	return max(interval, minListPause)
 }

@@ -7,12 +7,18 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
 // Snapshot is how a policy stands.
 type Snapshot struct {
 	Redis     redisconn.Status
+	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
+
+	// ShortestExpire is the shortest for which listings alone find each key before
+	// it is stale, by what the last one took. 0 before the first, and for kept keys.
+	ShortestExpire time.Duration
 
 	// Refreshed is the plan's Refresh token once every key that it is about was
 	// tried since.

@@ -146,3 +146,20 @@ func forTimings(t *testing.T, f func(timing)) {
 		}
 	}
 }
+
+func TestTheShortestExpireThatListingsKeep(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		took, want time.Duration
+	}{
+		"at once: the pause between two counts": {0, 2 * time.Second},
+		"short":                                 {500 * time.Millisecond, 3 * time.Second},
+		"long: half of the time goes by idle":   {30 * time.Second, 2 * time.Minute},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			tm := newTiming(Keyspace{Expire: time.Minute, DueAfter: 30 * time.Second})
+			if got := tm.keptByListing(c.took); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}

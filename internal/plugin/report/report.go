@@ -84,8 +84,9 @@ type Keyspace struct {
 }
 
 // silence is how old the numbers of an operator that works can be: it writes
-// them every 30 s, or after a few tries if the API server is busy.
-const silence = 2 * time.Minute
+// them every 3 minutes even if they did not change, or after a few tries if the
+// API server is busy.
+const silence = 5 * time.Minute
 
 // Of reports on a policy at a time.
 func Of(p *cachev1alpha1.CachePolicy, now time.Time) Policy {
