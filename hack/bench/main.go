@@ -6,16 +6,18 @@
 // Where a row is a ratio, its two sides take turns in one run; the value is the
 // median over the rounds.
 //
-//	bench [row...]    all rows, if none is named
+//	bench [-cpuprofile FILE] [row...]    all rows, if none is named
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -78,10 +80,29 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	profile := flag.String("cpuprofile", "", "`file` to write where the time of both sides went to")
+	flag.Parse()
+	if err := profiled(*profile, func() error { return run(ctx, flag.Args()) }); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled calls f, and writes a profile of that if it is wanted.
+func profiled(path string, f func() error) error {
+	if path == "" {
+		return f()
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }()
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
 
 func run(ctx context.Context, wanted []string) error {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -52,14 +53,17 @@ func poll(ctx context.Context, done func() bool) error {
 }
 
 // side is what one side of a ratio needed for a key.
-type side struct{ wall, cpu []float64 }
+type side struct{ wall, cpu, redis []float64 }
 
-func (s *side) add(n int, f func() error) error {
+func (s *stage) add(ctx context.Context, to *side, n int, f func() error) error {
+	redis, err1 := s.redisCPU(ctx)
 	wall, used := time.Now(), cpu()
 	err := f()
-	s.cpu = append(s.cpu, float64(cpu()-used)/float64(n))
-	s.wall = append(s.wall, float64(time.Since(wall))/float64(n))
-	return err
+	to.cpu = append(to.cpu, float64(cpu()-used)/float64(n))
+	to.wall = append(to.wall, float64(time.Since(wall))/float64(n))
+	now, err2 := s.redisCPU(ctx)
+	to.redis = append(to.redis, float64(now-redis)/float64(n))
+	return errors.Join(err, err1, err2)
 }
 
 // over is the median of the rounds' ratios.
@@ -107,10 +111,10 @@ func (s *stage) compare(ctx context.Context, plan refresher.Plan, bare loop) (en
 	defer client.CloseIdleConnections()
 	for round := range rounds + 1 {
 		plan.Refresh = strconv.Itoa(round)
-		if err = engine.add(n, func() error { return refreshAll(ctx, e, plan) }); err != nil {
+		if err = s.add(ctx, &engine, n, func() error { return refreshAll(ctx, e, plan) }); err != nil {
 			return engine, floor, err
 		}
-		if err = floor.add(n, func() error { return bare(ctx, s, client, n, lifetime) }); err != nil {
+		if err = s.add(ctx, &floor, n, func() error { return bare(ctx, s, client, n, lifetime) }); err != nil {
 			return engine, floor, err
 		}
 		if round == 0 {
@@ -138,5 +142,6 @@ func refreshAll(ctx context.Context, e *refresher.Engine, plan refresher.Plan) e
 }
 
 func report(name string, s side) {
-	fmt.Printf("bench:   %-7s %6.0f keys/s, %4.1f µs of CPU a key\n", name, 1e9/median(s.wall), median(s.cpu)/1e3)
+	fmt.Printf("bench:   %-7s %6.0f keys/s, %4.1f µs of CPU a key, %4.1f of Redis'\n",
+		name, 1e9/median(s.wall), median(s.cpu)/1e3, median(s.redis)/1e3)
 }

@@ -58,6 +58,7 @@ type Options struct {
 // Engine keeps the keys of policies fresh. It is safe for concurrent use.
 type Engine struct {
 	opts    Options
+	alone   bool // all keys are its own
 	metrics *metrics
 	passes  atomic.Uint64 // listings begun, over all servers
 	running sync.WaitGroup
@@ -85,7 +86,8 @@ func New(opts Options) *Engine {
 	if opts.OnChange == nil {
 		opts.OnChange = func(ID) {}
 	}
-	if opts.Owns == nil {
+	alone := opts.Owns == nil
+	if alone {
 		opts.Owns = func(string) bool { return true }
 	}
 	if opts.Standby == nil {
@@ -99,6 +101,7 @@ func New(opts Options) *Engine {
 	}
 	return &Engine{
 		opts:     opts,
+		alone:    alone,
 		metrics:  newMetrics(opts.Registerer),
 		policies: map[ID]*policy{},
 		servers:  map[redisconn.Config]*shared{},

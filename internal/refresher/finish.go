@@ -85,7 +85,7 @@ func (l *lane) listed(pass uint64, run string, now time.Time) {
 
 // finish takes in what became of a rebuild.
 func (l *lane) finish(r result, now time.Time) {
-	id := l.keys.Find(r.key)
+	id := l.keys.FindAgain(r.key, r.id)
 	l.inFlight--
 	l.keys.Unmark(id, busy)
 	if r.failure != nil {

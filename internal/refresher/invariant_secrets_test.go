@@ -144,6 +144,7 @@ func fakeRedis(format, command string) func(*testing.T) string {
 	answers := map[string]string{
 		"HELLO": "-ERR unknown command\r\n", "INFO": fmt.Sprintf("$%d\r\n%s\r\n", len(info), info),
 		"PTTL": ":-2\r\n", "PEXPIRETIME": ":-2\r\n", "TYPE": "+none\r\n",
+		"TIME": "*2\r\n:1\r\n:1\r\n",
 	}
 	serve := func(conn net.Conn) {
 		defer func() { _ = conn.Close() }()

@@ -18,8 +18,11 @@ const (
 	// maxAcquire is how many guards are acquired in one pipeline, unless a call
 	// to the loader takes more.
 	maxAcquire = 128
-	// quick is a load that takes not much longer than what Redis has to do for it.
+	// quick is how long a key may be expected to wait for a slot with its guard
+	// held, so that others are acquired and settled while as many as may are loaded:
+	// with enough of them ahead, one pipeline of each kind is always on its way.
 	quick = 20 * time.Millisecond
+	ahead = 6 * maxAcquire
 	idle  = time.Hour
 )
 
@@ -60,6 +63,7 @@ type lane struct {
 
 	admission *watch.Admission // of keys that readers miss
 
+	open atomic.Bool // the breaker is, as rebuilds see it
 	view atomic.Pointer[view]
 }
 
@@ -142,18 +146,32 @@ func (l *lane) step(now time.Time) time.Duration {
 	if !l.srv.up() {
 		return wake
 	}
-	for id := l.keys.Come(now); id != 0; id = l.keys.Come(now) {
-		l.account.quiet = false
-		if l.eng.opts.Owns(l.keys.Name(id)) {
-			l.keys.MakeDue(id)
-		} else {
-			l.forget(id)
-		}
-	}
+	l.come(now)
 	if next, some := l.keys.Next(now); some {
 		wake = min(wake, next.Sub(now))
 	}
 	return min(wake, l.dispatch(now))
+}
+
+// come makes due whose time has come.
+func (l *lane) come(now time.Time) {
+	var (
+		ids    [maxAcquire]schedule.ID
+		others []string // keys of another engine
+	)
+	for n := l.keys.Come(now, ids[:]); n > 0; n = l.keys.Come(now, ids[:]) {
+		l.account.quiet = false
+		for _, id := range ids[:n] {
+			if l.eng.alone || l.eng.opts.Owns(l.keys.Name(id)) {
+				l.keys.MakeDue(id)
+			} else {
+				others = append(others, l.keys.Name(id))
+			}
+		}
+	}
+	for _, key := range others {
+		l.forget(l.keys.Find(key))
+	}
 }
 
 // dispatch begins the rebuilds for which there is room, and says when there may
@@ -169,35 +187,40 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 		}
 		size := l.set.loader.BatchSize()
 		room = min(room, max(size, maxAcquire/size*size))
-		var jobs []job
-		for len(jobs) < room && (len(jobs)%size > 0 || l.limiter.AllowN(now, 1)) {
-			jobs = append(jobs, l.take(l.keys.Pop(), now))
+		allowed := 0
+		for allowed < room && (allowed%size > 0 || l.limiter.AllowN(now, 1)) {
+			allowed++
 		}
-		if len(jobs) > 0 {
+		if allowed > 0 {
+			ids := make([]schedule.ID, allowed)
+			jobs := make([]job, l.keys.Pop(ids))
+			for i := range jobs {
+				jobs[i] = l.take(ids[i], now)
+			}
 			l.begin(jobs)
 		}
-		if len(jobs) < room {
+		if allowed < room {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 		}
 	}
 }
 
-// room is how many keys may be under way. Where loads are quick, others are
-// acquired and settled meanwhile; else guards would be held for keys that wait.
+// room is how many keys may be under way: the more beyond those that are loaded,
+// the quicker loads are. Else guards would be held for keys that wait.
 func (l *lane) room() int {
 	if l.breaker.over(l) > 0 {
 		return 1
 	}
 	room := l.set.MaxConcurrent * l.set.loader.BatchSize()
-	if l.lead.mean > 0 && l.lead.mean < quick {
-		return 2 * room
+	if mean := l.lead.mean; mean > 0 {
+		room += min(room*int(quick/mean), max(room, ahead))
 	}
 	return room
 }
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), missed: l.keys.Has(id, wanted)}
+	j := job{key: l.keys.Name(id), id: id, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -209,7 +232,7 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 func (l *lane) begin(jobs []job) {
 	l.inFlight += len(jobs)
 	l.srv.users.Add(len(jobs))
-	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter}
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter, probes: l.open.Load()}
 	go r.run(jobs)
 }
 
@@ -220,6 +243,7 @@ func (l *lane) ended(results []result) {
 		for _, r := range results {
 			l.finish(r, now)
 		}
+		l.open.Store(l.breaker.over(l) > 0)
 		l.report(now)
 	})
 }
@@ -235,6 +259,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 		l.slots.resize(set.MaxConcurrent)
 		l.set = set
 		l.breaker = breaker{}
+		l.open.Store(false)
 	}
 	l.srv = srv
 	l.force.ask(token, l)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
 // outcome is how the rebuild of one key ended.
@@ -36,9 +37,10 @@ const (
 // job is one key to rebuild.
 type job struct {
 	key    string
-	token  string // of the refresh on demand that it serves, whatever its age
-	missed bool   // by a reader: it is filled even if it is not kept
-	rests  bool   // it was loaded so recently that only a loss makes it due
+	id     schedule.ID // its number when the job began
+	token  string      // of the refresh on demand that it serves, whatever its age
+	missed bool        // by a reader: it is filled even if it is not kept
+	rests  bool        // it was loaded so recently that only a loss makes it due
 }
 
 // result is what became of a job.
@@ -67,6 +69,7 @@ type rebuilder struct {
 	srv     *server
 	lead    time.Duration
 	limiter *rate.Limiter
+	probes  bool // whether the loader is up again
 }
 
 // acquired is a job whose guard is held.
@@ -152,7 +155,7 @@ const patience = 4
 func (r *rebuilder) load(some []acquired, queued time.Time) {
 	ends := make([]settlement, len(some))
 	switch began := time.Now(); {
-	case began.Sub(queued) > r.set.GuardTimeout/patience:
+	case began.Sub(queued) > r.set.GuardTimeout/patience, r.lane.open.Load() && !r.probes:
 		for i, a := range some {
 			a.outcome = aborted
 			ends[i] = r.release(a.result, a.Acquisition)

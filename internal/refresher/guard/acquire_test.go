@@ -105,7 +105,7 @@ func TestAKeyIsReadOnceItsGuardIsHeldInOneRoundTrip(t *testing.T) {
 	r := &recorder{}
 	rdb.AddHook(r)
 	one(t, New(rdb, long), "k", long).Lease.Release(t.Context())
-	if want := [][]string{{"SET", "PEXPIRETIME", "PTTL", "TYPE"}}; fmt.Sprint(r.pipelines) != fmt.Sprint(want) {
+	if want := [][]string{{"TIME", "SET", "PEXPIRETIME", "TYPE"}}; fmt.Sprint(r.pipelines) != fmt.Sprint(want) {
 		t.Errorf("the pipelines were %v, want %v", r.pipelines, want)
 	}
 }
@@ -188,7 +188,7 @@ func TestRightsThatAreMissing(t *testing.T) {
 	}{
 		{"no SET", "~* +@all -set", false, false},
 		{"no PEXPIRETIME", "~* +@all -pexpiretime", false, false},
-		{"no PTTL", "~* +@all -pttl", false, false},
+		{"no TIME", "~* +@all -time", false, false},
 		{"no TYPE", "~* +@all -type", false, false},
 		{"no right to one of the keys", "~a ~keepfresh:* +@all", false, false},
 		{"no right to guards", "~a ~b +@all", false, false},

@@ -6,7 +6,7 @@
 //
 //	Acquire ──────────── load ──────────── Set | Delete | Release
 //	SET NX PX <lease>     │  renewed at a     one script: still mine?
-//	PEXPIRETIME, PTTL     │  third of the     key unchanged? then write
+//	PEXPIRETIME           │  third of the     key unchanged? then write
 //	TYPE                  │  lease
 //
 // The lock is the plain one: a random token under SET NX PX, renewed and
@@ -93,7 +93,9 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, holdFor time.Duratio
 	h := &hold{guard: g, length: length, until: began.Add(length)}
 	leases := make([]*Lease, len(keys))
 	asked := make([]replies, len(keys))
+	clock := redis.NewTimeCmd(ctx, "TIME")
 	_, err := g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_ = p.Process(ctx, clock)
 		for i, key := range keys {
 			leases[i] = &Lease{hold: h, key: key, name: Name(key), token: rand.Text(), place: -1}
 			asked[i] = ask(ctx, p, leases[i])
@@ -107,8 +109,9 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, holdFor time.Duratio
 	}
 	found := make([]Acquisition, len(keys))
 	held := leases[:0]
+	now := clock.Val().UnixMilli()
 	for i, a := range asked {
-		found[i] = Acquisition{TTL: TTL(a.ttl.Val()), Version: a.version.Val(), Type: a.kind.Val()}
+		found[i] = Acquisition{TTL: ttlAt(now, a.version.Val()), Version: a.version.Val(), Type: a.kind.Val()}
 		if l := leases[i]; a.set.Val() {
 			l.version = found[i].Version
 			found[i].Lease = l
@@ -121,26 +124,33 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, holdFor time.Duratio
 	return found, nil
 }
 
-// replies are those to the commands of one acquisition. PEXPIRETIME and PTTL are
-// asked for as they are: the client's own methods make Durations of them.
+// replies are those to the commands of one acquisition. PEXPIRETIME is asked for
+// as it is: the client's own method makes a Duration of it.
 type replies struct {
-	set          *redis.BoolCmd
-	version, ttl *redis.IntCmd
-	kind         *redis.StatusCmd
+	set     *redis.BoolCmd
+	version *redis.IntCmd
+	kind    *redis.StatusCmd
 }
 
 func ask(ctx context.Context, p redis.Pipeliner, l *Lease) replies {
-	var key any = l.key // once for three commands
+	var key any = l.key // once for two commands
 	r := replies{
 		set:     p.SetNX(ctx, l.name, l.token, l.hold.length),
 		version: redis.NewIntCmd(ctx, "PEXPIRETIME", key),
-		ttl:     redis.NewIntCmd(ctx, "PTTL", key),
 		kind:    redis.NewStatusCmd(ctx, "TYPE", key),
 	}
-	for _, c := range []redis.Cmder{r.version, r.ttl, r.kind} {
-		_ = p.Process(ctx, c)
-	}
+	_ = p.Process(ctx, r.version)
+	_ = p.Process(ctx, r.kind)
 	return r
+}
+
+// ttlAt is what is left, by Redis' clock, until an expiry in milliseconds: what
+// PTTL would say, without asking for it. A key that is there has something left.
+func ttlAt(now, expiry int64) time.Duration {
+	if expiry < 0 {
+		return TTL(expiry)
+	}
+	return TTL(max(1, expiry-now))
 }
 
 // TTL is a reply of PTTL, in milliseconds, as a Duration, or NoExpiry, or Missing.

@@ -150,42 +150,43 @@ func refused(err error) bool {
 // KEYS are a guard and its key, again and again; ARGV are token, version,
 // lifetime (0: leave the key alone, -1: delete it) and value. The answers are
 // Outcomes, or what an error says. pcall, since what is refused for one key must
-// not end the script for the others. The value is written before the guard is
-// let go of, since a script that has written something is no longer held to
-// maxmemory; hence it also writes nothing more after a write that was refused
-// for that.
+// not end the script for the others. All values are written before guards are let
+// go of, since a script that has written something is no longer held to maxmemory;
+// hence it also writes nothing more after a write that was refused for that. The
+// guards go all at once, which costs half as much as one by one.
 var settleScript = redis.NewScript(`
-local answers, full = {}, nil
+local KEYS, ARGV, pcall, sub = KEYS, ARGV, redis.pcall, string.sub
+local answers, guards, held, full = {}, {}, {}, nil
 local function refused(did) return type(did) == 'table' and did.err end
 local function write(key, ttl, value)
   if ttl == '0' then return 0 end
-  if ttl == '-1' then return redis.pcall('DEL', key) end
-  local did = full or redis.pcall('SET', key, value, 'PX', ttl)
-  if refused(did) and string.sub(did.err, 1, 3) == 'OOM' then full = did end
+  if ttl == '-1' then return pcall('DEL', key) end
+  local did = full or pcall('SET', key, value, 'PX', ttl)
+  if did.err and sub(did.err, 1, 3) == 'OOM' then full = did end
   return did
 end
 for i = 1, #ARGV, 4 do
-  local guard, key = KEYS[(i + 1) / 2], KEYS[(i + 3) / 2]
+  local guard, key, ttl = KEYS[(i + 1) / 2], KEYS[(i + 3) / 2], ARGV[i + 2]
   local answer
-  local token = redis.pcall('GET', guard)
-  if refused(token) then
-    answer = token
-  elseif token ~= ARGV[i] then
-    answer = 3
-  else
-    local version = ARGV[i + 2] == '0' or redis.pcall('PEXPIRETIME', key)
-    if refused(version) then
-      answer = version
-    elseif version == true or version == tonumber(ARGV[i + 1]) then
-      local did = write(key, ARGV[i + 2], ARGV[i + 3])
-      answer = refused(did) and did or 1
+  local token = pcall('GET', guard)
+  if token == ARGV[i] then
+    guards[#guards + 1], held[#held + 1] = guard, (i + 3) / 4
+    local version = ttl == '0' or pcall('PEXPIRETIME', key)
+    if version == true or version == tonumber(ARGV[i + 1]) then
+      answer = refused(write(key, ttl, ARGV[i + 3])) or 1
     else
-      answer = 2
+      answer = refused(version) or 2
     end
-    local did = redis.pcall('DEL', guard)
-    if refused(did) then answer = did end
+  else
+    answer = refused(token) or 3
   end
-  answers[#answers + 1] = refused(answer) or answer
+  answers[(i + 3) / 4] = answer
+end
+if #guards > 0 and refused(pcall('DEL', unpack(guards))) then
+  for i, guard in ipairs(guards) do
+    local did = pcall('DEL', guard)
+    if refused(did) then answers[held[i]] = did.err end
+  end
 end
 return answers
 `)

@@ -24,6 +24,7 @@ var classes = func() (table [256]uint8) {
 	set(":/?[]@!$&'()*+,;=", reserved)
 	set(digits+"abcdefABCDEF", hexDigit)
 	set(digits+letters+"-_", headerName|plainValue)
+	set(":", plainValue) // as is or encoded: behind the first / it means nothing
 	return table
 }()
 
@@ -48,8 +49,8 @@ func appendEscaped(b []byte, value string, raw bool) []byte {
 	return b
 }
 
-// isPlain says whether a value stands in a URL as it is, wherever that is: not even
-// a dot is in it, which could make a path segment . or ..
+// isPlain says whether a value leaves a URL valid and what it is, wherever it stands
+// in it: not even a dot is in it, which could make a path segment . or ..
 func isPlain(value string) bool {
 	for i := range len(value) {
 		if classes[value[i]]&plainValue == 0 {

@@ -38,17 +38,22 @@ func BenchmarkCycle(b *testing.B) {
 			s := filled(b, n, start)
 			now := start
 			b.ResetTimer()
-			for range b.N {
-				id := s.Come(now)
-				for id == 0 {
-					now, _ = s.Next(now)
-					id = s.Come(now)
+			var ids [128]ID
+			for done := 0; done < b.N; {
+				now, _ = s.Next(now)
+				for k := s.Come(now, ids[:]); k > 0; k = s.Come(now, ids[:]) {
+					for _, id := range ids[:k] {
+						s.MakeDue(id)
+					}
 				}
-				s.MakeDue(id)
-				name := s.Name(s.Pop())
-				id = s.Find(name)
-				s.SetExpiry(id, now.Add(2*life))
-				s.Wait(id, now.Add(life))
+				for k := s.Pop(ids[:]); k > 0; k = s.Pop(ids[:]) {
+					for _, id := range ids[:k] {
+						id = s.FindAgain(s.Name(id), id)
+						s.SetExpiry(id, now.Add(2*life))
+						s.Wait(id, now.Add(life))
+					}
+					done += k
+				}
 			}
 		})
 	}

@@ -58,6 +58,12 @@ func (m *model) step() {
 	if (id != 0) != (w != nil) {
 		m.t.Fatalf("%q is number %d, and should be there: %v", name, id, w != nil)
 	}
+	if again := m.s.FindAgain(name, ID(m.rnd.IntN(m.s.Len()+2))); again != id {
+		m.t.Fatalf("%q is number %d, and found again as %d", name, id, again)
+	}
+	if q := []*wheel{&m.s.waits, &m.s.dues}[m.rnd.IntN(2)]; !q.wide && m.rnd.IntN(2000) == 0 {
+		m.s.widen(q)
+	}
 	if w == nil {
 		m.s.Add(name)
 		m.keys[name] = &want{expiry: m.s.epoch}
@@ -98,28 +104,31 @@ func (m *model) come() {
 	var before time.Time
 	for {
 		next, some := m.s.Next(m.now)
-		id := m.s.Come(m.now)
-		if id == 0 {
+		ids := make([]ID, 1+m.rnd.IntN(20))
+		ids = ids[:m.s.Come(m.now, ids)]
+		if len(ids) == 0 {
 			if some && !next.After(m.now) {
 				m.t.Fatalf("it is %s, and nothing came, though the next was said to come at %s", m.now, next)
 			}
 			break
 		}
-		name := m.s.Name(id)
-		w := m.keys[name]
-		if w == nil || w.place != waiting {
-			m.t.Fatalf("%q came, which did not wait", name)
+		for _, id := range ids {
+			name := m.s.Name(id)
+			w := m.keys[name]
+			if w == nil || w.place != waiting {
+				m.t.Fatalf("%q came, which did not wait", name)
+			}
+			if !some || next.After(m.now) {
+				m.t.Fatalf("%q came at %s; the next was said to come at %s", name, m.now, next)
+			}
+			if w.until.After(m.now) && w.until.Sub(start) < horizon*Tick {
+				m.t.Fatalf("%q came at %s, it was to wait until %s", name, m.now, w.until)
+			}
+			if w.until.Before(before.Add(-Tick)) && before.Sub(start) < horizon*Tick {
+				m.t.Fatalf("%q came, of %s, after one of %s", name, w.until, before)
+			}
+			before, w.place = w.until, resting
 		}
-		if !some || next.After(m.now) {
-			m.t.Fatalf("%q came at %s; the next was said to come at %s", name, m.now, next)
-		}
-		if w.until.After(m.now) && w.until.Sub(start) < horizon*Tick {
-			m.t.Fatalf("%q came at %s, it was to wait until %s", name, m.now, w.until)
-		}
-		if w.until.Before(before.Add(-Tick)) && before.Sub(start) < horizon*Tick {
-			m.t.Fatalf("%q came, of %s, after one of %s", name, w.until, before)
-		}
-		before, w.place = w.until, resting
 	}
 	for name, w := range m.keys {
 		if w.place == waiting && w.until.Before(m.now.Add(-Tick)) {
@@ -130,8 +139,8 @@ func (m *model) come() {
 
 // pop takes out the key that expires first.
 func (m *model) pop() {
-	id := m.s.Pop()
-	if id == 0 {
+	var ids [1]ID
+	if m.s.Pop(ids[:]) == 0 {
 		for name, w := range m.keys {
 			if w.place == due {
 				m.t.Fatalf("nothing is due, but %q is", name)
@@ -139,6 +148,7 @@ func (m *model) pop() {
 		}
 		return
 	}
+	id := ids[0]
 	popped := m.keys[m.s.Name(id)]
 	if popped == nil || popped.place != due {
 		m.t.Fatalf("%q was popped, which was not due", m.s.Name(id))

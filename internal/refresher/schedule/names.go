@@ -6,7 +6,6 @@ package schedule
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 )
 
 // page is a run of records with the memory that their names lie in. A name is
@@ -32,12 +31,7 @@ func (s *Schedule) newPage() page {
 
 // Name is the name of a key.
 func (s *Schedule) Name(id ID) string {
-	rest := s.nameBytes(id)
-	var name strings.Builder
-	name.Grow(len(s.prefix) + len(rest))
-	name.WriteString(s.prefix)
-	name.Write(rest)
-	return name.String()
+	return s.prefix + string(s.nameBytes(id))
 }
 
 // name is a key's name without the prefix.

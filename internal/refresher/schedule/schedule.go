@@ -44,6 +44,7 @@ type Schedule struct {
 	dues   wheel
 	root   ID // of the heap
 	late   int
+	read   Marks // what was read only to have it near
 }
 
 // record is what is held of a key beside its name.
@@ -110,6 +111,15 @@ func (s *Schedule) Find(name string) ID {
 	return s.find(rest)
 }
 
+// FindAgain is Find for a key that had the number id: it most likely has it still,
+// which takes less to see than to look for its name.
+func (s *Schedule) FindAgain(name string, id ID) ID {
+	if 0 < id && id <= s.n && strings.HasPrefix(name, s.prefix) && string(s.nameBytes(id)) == name[len(s.prefix):] {
+		return id
+	}
+	return s.Find(name)
+}
+
 // Add takes in a key that is not held yet. It is resting, and expires at the
 // epoch. It panics if the name does not begin with the prefix.
 func (s *Schedule) Add(name string) ID {
@@ -157,16 +167,27 @@ func (s *Schedule) Remove(id ID) {
 func (s *Schedule) renumber(from, to ID) {
 	s.reindex(from, to)
 	name := s.name(from)
-	*s.rec(to) = *s.rec(from)
+	r := s.rec(from)
+	place, at := r.place, int64(0)
+	switch place { // a wheel hangs keys by their numbers
+	case waiting:
+		at = s.waits.at(r)
+		s.leave(&s.waits, from)
+	case due:
+		at = s.dues.at(r)
+		s.leave(&s.dues, from)
+	}
+	*s.rec(to) = *r
+	s.rec(to).place = place
 	if from>>pageBits != to>>pageBits {
 		s.setName(to, name)
 		s.dropName(from)
 	}
-	switch s.rec(to).place {
+	switch place {
 	case waiting:
-		s.moved(&s.waits, to)
+		s.enter(&s.waits, to, at)
 	case due:
-		s.moved(&s.dues, to)
+		s.enter(&s.dues, to, at)
 	case late:
 		s.movedInHeap(from, to)
 	}

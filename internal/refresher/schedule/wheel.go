@@ -21,16 +21,27 @@ import (
 //
 // Source: G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels"
 // (1987), scheme 7.
+//
+// Each key of a slot is linked to the next, so that to go through them takes a
+// cache miss after the other. A wheel of many keys parts each slot into ways, by
+// the keys' numbers: the misses of different ways overlap.
 type wheel struct {
 	cursor int64 // nothing hangs at an earlier tick
 	n      int
 	levels [4]*level // made when needed: most keyspaces are small
+	wide   bool      // its slots have more ways than one
 }
 
 type level struct {
-	set   [4]uint64 // slots that are not empty
-	slots [256]ID   // the first key of each
+	set  [4]uint64 // slots that are not empty
+	ways []ID      // the first key of each way of each slot
 }
+
+const (
+	maxWays = 8
+	// wideFrom is how many keys make a wheel wide.
+	wideFrom = 4096
+)
 
 const (
 	// Tick is how exactly it is known when a key comes: it may be later by so
@@ -77,14 +88,28 @@ func (s *Schedule) Queued(id ID, now time.Time) bool {
 	return false
 }
 
-// Come returns a key that waited and whose time has come, the earliest first,
-// or 0 if there is none. The key rests.
-func (s *Schedule) Come(now time.Time) ID {
-	id, _ := s.advance(&s.waits, int64(now.Sub(s.epoch)/Tick))
-	if id != 0 {
-		s.leave(&s.waits, id)
+// Come fills ids with keys that waited and whose time has come, the earliest
+// first, and says how many there were. They rest. It takes a key from each way of
+// a slot at a time, to have their misses overlap.
+func (s *Schedule) Come(now time.Time, ids []ID) (n int) {
+	w := &s.waits
+	for n < len(ids) {
+		if id, _ := s.advance(w, int64(now.Sub(s.epoch)/Tick)); id == 0 {
+			break
+		}
+		heads := w.heads(0, int(w.cursor&255))
+		for _, id := range heads {
+			s.read |= s.rec(id).marks
+		}
+		for i := 0; i < len(heads) && n < len(ids); i++ {
+			if id := heads[i]; id != 0 {
+				s.leave(w, id)
+				ids[n] = id
+				n++
+			}
+		}
 	}
-	return id
+	return n
 }
 
 // Next is when a key may come next: not later than one does, and now or earlier
@@ -112,17 +137,27 @@ func (s *Schedule) MakeDue(id ID) {
 	}
 }
 
-// Pop takes out the key that expires first among those that are due, or
-// returns 0 if none is. The key rests.
-func (s *Schedule) Pop() ID {
-	id := s.root
-	if id == 0 {
-		id, _ = s.advance(&s.dues, math.MaxInt64)
-	}
-	if id != 0 {
+// Pop fills ids with the keys that expire first among those that are due, and says
+// how many there were. They rest. It has read their names, so that each is near
+// when it is needed: that takes little where it is done for many at once.
+func (s *Schedule) Pop(ids []ID) (n int) {
+	for n < len(ids) {
+		id := s.root
+		if id == 0 {
+			id, _ = s.advance(&s.dues, math.MaxInt64)
+		}
+		if id == 0 {
+			break
+		}
 		s.Rest(id)
+		ids[n] = id
+		n++
 	}
-	return id
+	for _, id := range ids[:n] {
+		p := &s.pages[id>>pageBits]
+		s.read |= Marks(p.names[p.records[id&pageMask].name])
+	}
+	return n
 }
 
 // Due is the number of keys that are due.
@@ -131,8 +166,8 @@ func (s *Schedule) Due() int { return s.dues.n + s.late }
 // advance moves the cursor to a tick, or to the first one until then at which
 // keys hang, of which it returns one. Else keys may come at at.
 func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
-	if l := w.levels[0]; l != nil && w.cursor <= to {
-		if id := l.slots[w.cursor&255]; id != 0 {
+	if w.levels[0] != nil && w.cursor <= to {
+		if id := w.any(int(w.cursor & 255)); id != 0 {
 			return id, w.cursor // as most often, where many keys come at a tick
 		}
 	}
@@ -145,21 +180,89 @@ func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
 			w.cursor = max(w.cursor, to)
 			return 0, at
 		}
-		first := w.levels[k].slots[slot]
 		if k == 0 {
 			w.cursor = at
-			return first, at
+			return w.any(slot), at
 		}
-		if r := s.rec(first); r.next == 0 { // alone: it goes where it belongs at once
-			at = min(w.at(r), to)
+		var heads [maxWays]ID
+		n := copy(heads[:], w.heads(k, slot))
+		if alone := s.alone(heads[:n]); alone != 0 { // it goes where it belongs at once
+			at = min(w.at(s.rec(alone)), to)
 		}
 		w.cursor = at
-		w.empty(k, slot)
-		for id := first; id != 0; {
-			r := s.rec(id)
-			next := r.next
-			s.hang(w, id, r)
-			id = next
+		clear(w.heads(k, slot))
+		w.levels[k].set[slot>>6] &^= 1 << (slot & 63)
+		s.descend(w, heads[:n])
+	}
+}
+
+// descend hangs the keys of a slot, of whose ways these are the first ones, where
+// they belong by now.
+func (s *Schedule) descend(w *wheel, heads []ID) {
+	var next [maxWays]ID
+	for some := true; some; {
+		some = false
+		for i, id := range heads { // in a loop of its own, to have the misses overlap
+			next[i] = s.rec(id).next
+		}
+		for i, id := range heads {
+			if id != 0 {
+				s.hang(w, id, s.rec(id))
+				heads[i], some = next[i], true
+			}
+		}
+	}
+}
+
+// alone is the only key of a slot, and 0 if there are others.
+func (s *Schedule) alone(heads []ID) (only ID) {
+	for _, id := range heads {
+		if id != 0 && (only != 0 || s.rec(id).next != 0) {
+			return 0
+		}
+		only |= id
+	}
+	return only
+}
+
+// any is a key of a slot on the lowest level, or 0.
+func (w *wheel) any(slot int) ID {
+	for _, id := range w.heads(0, slot) {
+		if id != 0 {
+			return id
+		}
+	}
+	return 0
+}
+
+// heads are the first keys of the ways of a slot.
+func (w *wheel) heads(k, slot int) []ID {
+	n := w.perSlot()
+	return w.levels[k].ways[slot*n : (slot+1)*n]
+}
+
+// head is where the first key of a key's way is noted.
+func (w *wheel) head(k, slot int, id ID) *ID {
+	n := w.perSlot()
+	return &w.levels[k].ways[slot*n+int(id)&(n-1)]
+}
+
+func (w *wheel) perSlot() int {
+	if w.wide {
+		return maxWays
+	}
+	return 1
+}
+
+// widen gives each slot more ways.
+func (s *Schedule) widen(w *wheel) {
+	levels := w.levels
+	w.levels, w.wide = [4]*level{}, true
+	for _, l := range levels {
+		if l != nil {
+			for i := range l.ways {
+				s.descend(w, l.ways[i:i+1])
+			}
 		}
 	}
 }
@@ -212,6 +315,9 @@ func (w *wheel) place(link uint32) (k, slot int) {
 
 // enter adds a key.
 func (s *Schedule) enter(w *wheel, id ID, at int64) {
+	if w.n >= wideFrom && !w.wide {
+		s.widen(w)
+	}
 	r := s.rec(id)
 	r.link = uint32(min(max(at, w.cursor), w.cursor+horizon))
 	w.n++
@@ -223,16 +329,16 @@ func (s *Schedule) hang(w *wheel, id ID, r *record) {
 	k, slot := w.place(r.link)
 	l := w.levels[k]
 	if l == nil {
-		l = new(level)
+		l = &level{ways: make([]ID, 256*w.perSlot())}
 		w.levels[k] = l
 	}
-	r.prev, r.next = 0, l.slots[slot]
+	head := w.head(k, slot, id)
+	r.prev, r.next = 0, *head
 	if r.next != 0 {
 		s.rec(r.next).prev = id
-	} else {
-		l.set[slot>>6] |= 1 << (slot & 63)
 	}
-	l.slots[slot] = id
+	l.set[slot>>6] |= 1 << (slot & 63)
+	*head = id
 }
 
 // leave takes a key out.
@@ -243,30 +349,21 @@ func (s *Schedule) leave(w *wheel, id ID) {
 	}
 	if r.prev != 0 {
 		s.rec(r.prev).next = r.next
-	} else if k, slot := w.place(r.link); r.next != 0 {
-		w.levels[k].slots[slot] = r.next
 	} else {
-		w.empty(k, slot)
+		k, slot := w.place(r.link)
+		*w.head(k, slot, id) = r.next
+		if r.next == 0 && empty(w.heads(k, slot)) {
+			w.levels[k].set[slot>>6] &^= 1 << (slot & 63)
+		}
 	}
 	r.next, r.prev, r.link, r.place = 0, 0, 0, resting
 	w.n--
 }
 
-func (w *wheel) empty(k, slot int) {
-	w.levels[k].slots[slot] = 0
-	w.levels[k].set[slot>>6] &^= 1 << (slot & 63)
-}
-
-// moved notes that a key has another number.
-func (s *Schedule) moved(w *wheel, to ID) {
-	r := s.rec(to)
-	if r.next != 0 {
-		s.rec(r.next).prev = to
+func empty(heads []ID) bool {
+	var any ID
+	for _, id := range heads {
+		any |= id
 	}
-	if r.prev != 0 {
-		s.rec(r.prev).next = to
-	} else {
-		k, slot := w.place(r.link)
-		w.levels[k].slots[slot] = to
-	}
+	return any == 0
 }

@@ -125,7 +125,7 @@ func TestAUserWithFewRights(t *testing.T) {
 	srv := redistest.Start(t, "--notify-keyspace-events", "KEn")
 	silent := redistest.Start(t)
 	renamed := redistest.Start(t, "--rename-command", "CONFIG", "")
-	const commands = " ~product:* ~keepfresh:* +get +set +del +exists +pttl +pexpire +pexpiretime +type +scan +info +ping +select +hello +auth +evalsha +eval +subscribe +unsubscribe +psubscribe"
+	const commands = " ~product:* ~keepfresh:* +get +set +del +exists +pttl +pexpire +pexpiretime +type +time +scan +info +ping +select +hello +auth +evalsha +eval +subscribe +unsubscribe +psubscribe"
 	configure := Interest{Prefix: "product:", Configure: true}
 	for sentence, c := range map[string]struct {
 		srv      *redistest.Server
