@@ -108,7 +108,7 @@ func (l *lane) check() {
 		return
 	}
 	l.account.sampling = true
-	srv := l.srv
+	srv, t := l.srv, l.set.timing
 	srv.users.Add(1)
 	go func() {
 		var said []discover.Found
@@ -119,9 +119,11 @@ func (l *lane) check() {
 		if err != nil && l.ctx.Err() == nil {
 			srv.suspect(err)
 		}
+		read, unread := srv.readers(l.ctx, t.nearlyDue(said), t.expire)
 		srv.users.Done()
 		l.do(func() {
 			l.account.sampling = false
+			l.metrics.sampled(read, unread)
 			l.account.sample = l.surprises(said)
 			l.found(said, 0)
 		})

@@ -40,6 +40,7 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 	for _, o := range []outcome{committed, failed, held} {
 		l.rebuilds.WithLabelValues(string(o))
 	}
+	l.sampled(0, 0)
 	return l
 }
 
@@ -55,6 +56,13 @@ func (l *laneMetrics) observe(r result) {
 		result = string(r.noValue)
 	}
 	l.loads.WithLabelValues(result).Inc()
+}
+
+// sampled counts keys that somebody had read, and that nobody had.
+func (l *laneMetrics) sampled(read, unread int) {
+	sampled := l.all.sampled.MustCurryWith(l.keyspace)
+	sampled.WithLabelValues("yes").Add(float64(read))
+	sampled.WithLabelValues("no").Add(float64(unread))
 }
 
 // refreshed notes how long a key had been stale when it was refreshed.
