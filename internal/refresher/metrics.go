@@ -68,12 +68,11 @@ type metrics struct {
 	// How the keys are.
 	keys, late, fresh, nearest, settled *prometheus.GaugeVec
 	// What is done for them.
-	required, queue *prometheus.GaugeVec
-	rebuilds, loads *prometheus.CounterVec
-	duration, lag   *prometheus.HistogramVec
-	expired         *prometheus.CounterVec
-	sampled         *prometheus.CounterVec
-	breaker         *prometheus.GaugeVec
+	required, lead, queue *prometheus.GaugeVec
+	rebuilds, loads       *prometheus.CounterVec
+	duration, lag         *prometheus.HistogramVec
+	expired, sampled      *prometheus.CounterVec
+	breaker               *prometheus.GaugeVec
 	// Their Redis.
 	redisUp     *prometheus.GaugeVec
 	redisErrors *prometheus.CounterVec
@@ -115,6 +114,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.required = m.gauge("keepfresh_required_loads_per_second",
 		"The least rate of loads that keeps all tracked keys fresh: their number / keepfresh_stale_after_seconds. "+
 			"Where rate(keepfresh_loads_total{result=\"ok\"}) stays below it, and the application does not write the keys itself, keys turn stale.", ofKeyspace)
+	m.lead = m.gauge("keepfresh_lead_seconds",
+		"By how much keys are looked at before they turn stale, beside jitter: what 99 of 100 rebuilds take, and what keys wait for others that turn stale together. "+
+			"At most half of keepfresh_stale_after_seconds.", ofKeyspace)
 	m.queue = m.gauge("keepfresh_queue_depth",
 		"Keys that are due and wait for their turn: for a loader's slot, its rate limit, its breaker, or for Redis to come back.", ofKeyspace)
 	m.rebuilds = m.counter("keepfresh_rebuilds_total",
