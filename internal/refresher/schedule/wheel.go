@@ -167,7 +167,7 @@ func (s *Schedule) Due() int { return s.dues.n + s.late }
 // keys hang, of which it returns one. Else keys may come at at.
 func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
 	if w.levels[0] != nil && w.cursor <= to {
-		if id := w.any(int(w.cursor & 255)); id != 0 {
+		if id := w.someKey(int(w.cursor & 255)); id != 0 {
 			return id, w.cursor // as most often, where many keys come at a tick
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
 		}
 		if k == 0 {
 			w.cursor = at
-			return w.any(slot), at
+			return w.someKey(slot), at
 		}
 		var heads [maxWays]ID
 		n := copy(heads[:], w.heads(k, slot))
@@ -225,8 +225,8 @@ func (s *Schedule) alone(heads []ID) (only ID) {
 	return only
 }
 
-// any is a key of a slot on the lowest level, or 0.
-func (w *wheel) any(slot int) ID {
+// someKey is a key of a slot on the lowest level, or 0.
+func (w *wheel) someKey(slot int) ID {
 	for _, id := range w.heads(0, slot) {
 		if id != 0 {
 			return id
