@@ -167,7 +167,7 @@ func (s *Schedule) Due() int { return s.dues.n + s.late }
 // keys hang, of which it returns one. Else keys may come at at.
 func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
 	if w.levels[0] != nil && w.cursor <= to {
-		if id := w.someKey(int(w.cursor & 255)); id != 0 {
+		if id := w.first(int(w.cursor & 255)); id != 0 {
 			return id, w.cursor // as most often, where many keys come at a tick
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Schedule) advance(w *wheel, to int64) (id ID, at int64) {
 		}
 		if k == 0 {
 			w.cursor = at
-			return w.someKey(slot), at
+			return w.first(slot), at
 		}
 		var heads [maxWays]ID
 		n := copy(heads[:], w.heads(k, slot))
@@ -225,8 +225,8 @@ func (s *Schedule) alone(heads []ID) (only ID) {
 	return only
 }
 
-// someKey is a key of a slot on the lowest level, or 0.
-func (w *wheel) someKey(slot int) ID {
+// first is a key of a slot on the lowest level, or 0.
+func (w *wheel) first(slot int) ID {
 	for _, id := range w.heads(0, slot) {
 		if id != 0 {
 			return id
@@ -361,9 +361,9 @@ func (s *Schedule) leave(w *wheel, id ID) {
 }
 
 func empty(heads []ID) bool {
-	var any ID
+	var found ID
 	for _, id := range heads {
-		any |= id
+		found |= id
 	}
-	return any == 0
+	return found == 0
 }
