@@ -68,7 +68,7 @@ soak: ## Two engines for 10 minutes among faults; ends with what must not have h
 .PHONY: lint
 lint: ## Run golangci-lint (.golangci.yml)
 	@lint=$$(hack/tools/get.sh golangci-lint); \
-	for module in . hack/image test/e2e; do \
+	for module in . hack/image hack/bench test/e2e; do \
 		echo "lint: golangci-lint run in $$module"; \
 		(cd $$module; $$lint run --allow-parallel-runners ./...); \
 	done

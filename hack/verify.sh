@@ -34,7 +34,7 @@ for path in "${generated[@]}"; do
 	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests chart (and remove files that are generated no more)"
 done
 
-for module in . hack/tools hack/chart/tools hack/image test/e2e; do
+for module in . hack/tools hack/chart/tools hack/image hack/bench test/e2e; do
 	echo "verify: $module/go.mod is tidy"
 	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"
 done

@@ -35,7 +35,7 @@ func percents(ctx context.Context) ([]float64, error) {
 var idle = benchmark{
 	rows: map[string]bar{"idle_cpu_percent": {1, false}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
-		if err := s.seed(ctx, million, lifetime); err != nil {
+		if err := s.seed(ctx, million); err != nil {
 			return nil, err
 		}
 		e := refresher.New(refresher.Options{})

@@ -57,7 +57,7 @@ func (s *stage) readers(ctx context.Context) (p99 float64, err error) {
 var listing = benchmark{
 	rows: map[string]bar{"app_p99_ratio": {2, false}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
-		if err := s.seed(ctx, million, lifetime); err != nil {
+		if err := s.seed(ctx, million); err != nil {
 			return nil, err
 		}
 		var with, without []float64

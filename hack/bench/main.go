@@ -184,7 +184,7 @@ func write(path string, results []result) error {
 // show prints the table, and fails if a bar was missed.
 func show(results []result) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nROW\tVALUE\tUNIT\tBAR\t")
+	_, _ = fmt.Fprintln(w, "\nROW\tVALUE\tUNIT\tBAR\t")
 	var missed []string
 	for _, r := range results {
 		verdict := "held"
@@ -192,7 +192,7 @@ func show(results []result) error {
 			verdict = "MISSED"
 			missed = append(missed, r.name)
 		}
-		fmt.Fprintf(w, "%s\t%.4g\t%s\t%s\t%s\n", r.name, r.value, r.unit, r.bar, verdict)
+		_, _ = fmt.Fprintf(w, "%s\t%.4g\t%s\t%s\t%s\n", r.name, r.value, r.unit, r.bar, verdict)
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -54,7 +54,12 @@ var policies = benchmark{
 		}
 		ctx, cancel := context.WithCancel(ctx)
 		ended := make(chan error, 1)
-		defer func() { cancel(); <-ended }()
+		defer func() {
+			cancel()
+			if err := <-ended; err != nil {
+				fmt.Println("bench: the operator ended:", err)
+			}
+		}()
 		go func() { ended <- operate(ctx, conf) }()
 		if err := awaitReady(ctx, c); err != nil {
 			return nil, err

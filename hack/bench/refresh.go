@@ -96,7 +96,7 @@ type loop func(ctx context.Context, s *stage, client *http.Client, n int, expire
 // turn.
 func (s *stage) compare(ctx context.Context, plan refresher.Plan, bare loop) (engine, floor side, err error) {
 	const n = 100_000
-	if err = s.seed(ctx, n, lifetime); err != nil {
+	if err = s.seed(ctx, n); err != nil {
 		return engine, floor, err
 	}
 	e := refresher.New(refresher.Options{})

@@ -95,13 +95,13 @@ func (s *stage) close() {
 func keyOf(i int) string { return fmt.Sprintf("product:%016d", i) }
 
 // seed writes the first n keys with values of 256 bytes.
-func (s *stage) seed(ctx context.Context, n int, ttl time.Duration) error {
+func (s *stage) seed(ctx context.Context, n int) error {
 	value := strings.Repeat("v", valueSize)
 	const step = 1000
 	for from := 0; from < n; from += step {
 		_, err := s.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i := from; i < min(n, from+step); i++ {
-				p.Set(ctx, keyOf(i), value, ttl)
+				p.Set(ctx, keyOf(i), value, lifetime)
 			}
 			return nil
 		})

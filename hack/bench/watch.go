@@ -26,7 +26,7 @@ const (
 var watching = benchmark{
 	rows: map[string]bar{"watch_cost_ratio": {1.10, false}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
-		if err := s.seed(ctx, appKeys, lifetime); err != nil {
+		if err := s.seed(ctx, appKeys); err != nil {
 			return nil, err
 		}
 		var with, without []float64
