@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,7 +59,7 @@ func (s *server) readers(ctx context.Context, keys []discover.Found, expire time
 			read++
 		case err == nil:
 			unread++
-		case err != redis.Nil && redisconn.IsReply(err):
+		case !errors.Is(err, redis.Nil) && redisconn.IsReply(err):
 			s.mute.Store(true)
 			return 0, 0
 		}
