@@ -189,6 +189,30 @@ var _ = Describe("A loader", func() {
 		Expect(w.get("catalog").Status.Keyspaces[0].LastFailure).NotTo(BeNil(), "what failed last stays")
 	})
 
+	It("that is too slow is told with both rates, and so is that it is fast enough", func() {
+		w := newWorld()
+		w.backend.answer(func(rw http.ResponseWriter, _ *http.Request) {
+			time.Sleep(100 * time.Millisecond)
+			_, _ = rw.Write([]byte("slow"))
+		})
+		var keys []string
+		for i := range 60 {
+			keys = append(keys, fmt.Sprintf("product:%d", i))
+		}
+		w.apply("catalog", keeps(keys...), expires(5*time.Second), withRatio("62%"), func(p *cachev1alpha1.CachePolicy) {
+			p.Spec.Keyspaces[0].Loader.MaxConcurrent = 1
+		})
+		Eventually(w.says("catalog", freshOK)).Should(Equal("False LoaderTooSlow"))
+		Expect(w.says("catalog", ready)()).To(Equal("False LoaderTooSlow"))
+		Expect(w.because("catalog", freshOK)()).To(MatchRegexp(`^keyspace "products" needs 19 loads/s, gets (8|9|9[.][0-9]+|10); of 60 keys, `))
+		k := w.get("catalog").Status.Keyspaces[0]
+		Expect(k.RequiredLoadsPerSecond).To(Equal("19"))
+		Expect(strconv.ParseFloat(k.AchievedLoadsPerSecond, 64)).To(BeNumerically("~", 9, 2))
+		w.backend.answer(nil)
+		w.expectReady("catalog")
+		Eventually(w.says("catalog", freshOK)).Should(Equal("True KeysFresh"))
+	})
+
 	It("that answers with secrets has them shown nowhere", func() {
 		w := newWorld()
 		w.secret("api", map[string]string{"token": "echoed-t0ken"})

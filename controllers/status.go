@@ -69,6 +69,9 @@ func (s situation) count(out *cachev1alpha1.CachePolicyStatus) {
 			Stale: k.Stale, Missing: k.Missing, Ignored: k.Ignored,
 			LastRefreshTime: timestamp(k.LastRefresh), OldestLoadTime: timestamp(k.OldestLoad),
 		}
+		if k.Listed {
+			one.RequiredLoadsPerSecond, one.AchievedLoadsPerSecond = cachev1alpha1.LoadRate(k.Required), cachev1alpha1.LoadRate(k.Achieved)
+		}
 		if f := k.LastFailure; f != nil {
 			one.LastFailure = &cachev1alpha1.Failure{Time: *timestamp(f.Time), Reason: f.Reason, Message: shorten(f.Message)}
 		}
@@ -148,7 +151,7 @@ func (s situation) judge(out *cachev1alpha1.CachePolicyStatus) {
 	set(cachev1alpha1.ConditionLoadersHealthy, loaders)
 	set(cachev1alpha1.ConditionFresh, fresh)
 	set(cachev1alpha1.ConditionWatching, s.watching())
-	setIf(cachev1alpha1.ConditionWarning, warning(s.policy))
+	setIf(cachev1alpha1.ConditionWarning, s.warning())
 }
 
 func (s situation) redis() verdict {
@@ -196,12 +199,19 @@ func (s situation) fresh() verdict {
 		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
 	}
 	var keys, late, missing, stale int64
+	var slow []string
 	for _, k := range s.snapshot.Keyspaces {
 		keys, late, missing, stale = keys+k.Keys, late+k.Late, missing+k.Missing, stale+k.Stale
+		if k.TooSlow {
+			slow = append(slow, fmt.Sprintf("keyspace %q needs %s loads/s, gets %s",
+				k.Name, cachev1alpha1.LoadRate(k.Required), cachev1alpha1.LoadRate(k.Achieved)))
+		}
 	}
 	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
 	case !refresher.TooLate(late, keys):
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeysFresh, message}
+	case len(slow) > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLoaderTooSlow, strings.Join(slow, ", ") + "; " + message}
 	case missing > stale:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, message}
 	default:
@@ -232,10 +242,21 @@ func (s situation) watching() verdict {
 	return v
 }
 
-// warning says where a guard timeout lets a key expire during a slow load.
-func warning(p *cachev1alpha1.CachePolicy) verdict {
+// warning says where keys expire while they are rebuilt, or where a guard timeout
+// allows for that.
+func (s situation) warning() verdict {
 	var where []string
-	for _, f := range review.TightGuards(p) {
+	for _, k := range s.snapshot.Keyspaces {
+		if k.Slowest > k.Fits {
+			where = append(where, fmt.Sprintf("keyspace %q: one in a hundred rebuilds takes about %s or longer, and a key expires %s after it can first be refreshed",
+				k.Name, k.Slowest.Round(time.Millisecond), k.Fits))
+		}
+	}
+	if len(where) > 0 {
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonRebuildTooSlow,
+			strings.Join(where, "; ") + ". Keys expire meanwhile: make the loader faster, or lengthen expire"}
+	}
+	for _, f := range review.TightGuards(s.policy) {
 		where = append(where, f.Message)
 	}
 	if len(where) == 0 {

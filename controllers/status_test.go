@@ -66,6 +66,14 @@ func missing(s *situation) {
 	k := &s.snapshot.Keyspaces[0]
 	k.Fresh, k.Stale, k.Missing, k.Late = 4, 2, 4, 6
 }
+func tooSlow(s *situation) {
+	k := &s.snapshot.Keyspaces[0]
+	k.Required, k.Achieved, k.TooSlow = 1600.2, 899.9, true
+}
+func outlasted(s *situation) {
+	k := &s.snapshot.Keyspaces[0]
+	k.Slowest, k.Fits = 2500*time.Millisecond, 2*time.Second
+}
 func longGuard(s *situation) { s.policy.Spec.GuardTimeout = span(23 * time.Second) }
 
 // conditions are those of a status in one line each: type, status, reason.
@@ -148,6 +156,16 @@ func TestConditions(t *testing.T) {
 		"where most of the late keys are missing, that is the reason": {
 			situation: well(missing),
 			want:      map[string]string{ready: "False KeysMissing", fresh: "False KeysMissing"},
+		},
+		"where the loader cannot do what is required, that is the reason, with both numbers": {
+			situation: well(missing, tooSlow, func(s *situation) { s.snapshot.Keyspaces = append(s.snapshot.Keyspaces, healthy("pages", 3)) }),
+			want:      map[string]string{ready: "False LoaderTooSlow", fresh: "False LoaderTooSlow"},
+			message:   map[string]string{fresh: `keyspace "products" needs 1600 loads/s, gets 900; of 13 keys, 2 are stale and 4 are missing`},
+		},
+		"rebuilds that take longer than keys live are warned about, rather than that they may": {
+			situation: well(outlasted, longGuard),
+			want:      map[string]string{ready: "True KeepingFresh", warning: "True RebuildTooSlow"},
+			message:   map[string]string{warning: `keyspace "products": one in a hundred rebuilds takes about 2.5s or longer, and a key expires 2s after it can first be refreshed`},
 		},
 		"a stale key among a hundred is not worth a word": {
 			situation: well(func(s *situation) {

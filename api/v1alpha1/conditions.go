@@ -102,6 +102,10 @@ const (
 	ReasonKeysStale = "KeysStale"
 	// ReasonKeysMissing: Fresh is False. Keys that should exist do not.
 	ReasonKeysMissing = "KeysMissing"
+	// ReasonLoaderTooSlow: Fresh is False. Loads succeed, but fewer per second
+	// than keep all keys fresh: as the loader takes too long, or maxConcurrent
+	// or maxPerSecond allow no more. The message has both numbers.
+	ReasonLoaderTooSlow = "LoaderTooSlow"
 	// ReasonFreshnessUnknown: Fresh is Unknown. The keys have not been counted
 	// yet, or Redis cannot be asked.
 	ReasonFreshnessUnknown = "FreshnessUnknown"
@@ -136,6 +140,10 @@ const (
 	// is left of a key's lifetime when it becomes due, so that a slow load may
 	// let the key expire.
 	ReasonGuardTimeoutTooLong = "GuardTimeoutTooLong"
+	// ReasonRebuildTooSlow: more than one in a hundred rebuilds of a keyspace take
+	// longer than there is from the earliest time at which a key is refreshed to
+	// its expiry, so that keys expire meanwhile. The message has both times.
+	ReasonRebuildTooSlow = "RebuildTooSlow"
 )
 
 // Reasons of a keyspace's lastFailure.

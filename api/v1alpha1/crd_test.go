@@ -156,6 +156,7 @@ func fullStatus() v1alpha1.CachePolicyStatus {
 		Redis:                "redis.shop.svc:6379",
 		Keyspaces: []v1alpha1.KeyspaceStatus{{
 			Name: "products", Keys: 12040, Fresh: "99.9%", Stale: 1, Ignored: 2,
+			RequiredLoadsPerSecond: v1alpha1.LoadRate(1600), AchievedLoadsPerSecond: v1alpha1.LoadRate(0.27),
 			LastRefreshTime: &now, OldestLoadTime: &now,
 			LastFailure: &v1alpha1.Failure{Time: now, Reason: v1alpha1.FailureTimeout, Message: "product:1: no answer in 2s"},
 		}},

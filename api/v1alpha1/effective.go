@@ -5,6 +5,7 @@ package v1alpha1
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -133,4 +134,13 @@ func FreshShare(fresh, keys int64) string {
 		return "100%"
 	}
 	return fmt.Sprintf("%d.%d%%", tenths/10, tenths%10)
+}
+
+// LoadRate returns a number of loads per second as it is written in a status:
+// to two decimals where it is less than 10, such as 0.27, else whole.
+func LoadRate(perSecond float64) string {
+	if perSecond < 10 {
+		return strconv.FormatFloat(math.Round(100*max(0, perSecond))/100, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(min(perSecond, 1e15), 'f', 0, 64)
 }

@@ -4,6 +4,7 @@
 package v1alpha1_test
 
 import (
+	"regexp"
 	"testing"
 	"time"
 
@@ -132,6 +133,17 @@ func TestFreshShare(t *testing.T) {
 	} {
 		if got := v1alpha1.FreshShare(c.fresh, c.keys); got != c.want {
 			t.Errorf("%d of %d keys: %q, want %q", c.fresh, c.keys, got, c.want)
+		}
+	}
+}
+
+func TestLoadRate(t *testing.T) {
+	pattern := regexp.MustCompile(`^[0-9]+([.][0-9]{1,2})?$`) // of the schema
+	for perSecond, want := range map[float64]string{
+		-1: "0", 0: "0", 0.004: "0", 0.268: "0.27", 1: "1", 9.999: "10", 12.4: "12", 1600: "1600", 1e18: "1000000000000000",
+	} {
+		if got := v1alpha1.LoadRate(perSecond); got != want || !pattern.MatchString(got) || len(got) > 16 {
+			t.Errorf("LoadRate(%v) = %q, want %q", perSecond, got, want)
 		}
 	}
 }

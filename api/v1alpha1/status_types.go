@@ -108,6 +108,21 @@ type KeyspaceStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Ignored int64 `json:"ignored"`
 
+	// requiredLoadsPerSecond is how many keys have to be loaded per second for
+	// all of them to stay fresh, such as 1600 or 0.27: keys / (refreshRatio x expire).
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[0-9]+([.][0-9]{1,2})?$`
+	RequiredLoadsPerSecond string `json:"requiredLoadsPerSecond,omitempty"`
+
+	// achievedLoadsPerSecond is how many were loaded per second, over the last
+	// minute or so. Fewer than required are enough where an application writes
+	// keys itself.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[0-9]+([.][0-9]{1,2})?$`
+	AchievedLoadsPerSecond string `json:"achievedLoadsPerSecond,omitempty"`
+
 	// lastRefreshTime is when a key was last rebuilt.
 	// +optional
 	LastRefreshTime *metav1.Time `json:"lastRefreshTime,omitempty"`

@@ -12,5 +12,6 @@ var benchmarks = []benchmark{
 	cycles("schedule_ns_per_cycle_10m", 10*million, 450),
 	idle,
 	listing,
+	watching,
 	policies,
 }

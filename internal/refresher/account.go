@@ -46,6 +46,7 @@ func (l *lane) headline() headline {
 // account is what a lane remembers in order to report.
 type account struct {
 	loads       Loads
+	achieved    pace
 	lastRefresh time.Time
 	lastFailure *Failure
 
@@ -108,7 +109,7 @@ func (l *lane) check() {
 		return
 	}
 	l.account.sampling = true
-	srv := l.srv
+	srv, t := l.srv, l.set.timing
 	srv.users.Add(1)
 	go func() {
 		var said []discover.Found
@@ -119,9 +120,11 @@ func (l *lane) check() {
 		if err != nil && l.ctx.Err() == nil {
 			srv.suspect(err)
 		}
+		read, unread := srv.readers(l.ctx, t.nearlyDue(said), t.expire)
 		srv.users.Done()
 		l.do(func() {
 			l.account.sampling = false
+			l.metrics.sampled(read, unread)
 			l.account.sample = l.surprises(said)
 			l.found(said, 0)
 		})
@@ -167,7 +170,7 @@ func (l *lane) surprises(said []discover.Found) (c counts) {
 }
 
 // count counts all keys by what is known of them.
-func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
+func (l *lane) count(now time.Time) (c counts, soon upcoming, oldest time.Time) {
 	t := l.set.timing
 	first := time.Duration(math.MaxInt64)
 	for id := range l.keys.All() {
@@ -182,6 +185,7 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 		}
 		left := l.keys.Left(id, now)
 		overdue := -t.untilStale(left)
+		soon.add(-overdue, t.staleAge)
 		switch {
 		case marks&missing != 0:
 			overdue = -left
@@ -209,7 +213,7 @@ func (l *lane) count(now time.Time) (c counts, oldest time.Time) {
 		oldest = now.Add(first - t.expire)
 	}
 	c.ignored += l.account.noExpiry
-	return c, oldest
+	return c, soon, oldest
 }
 
 // corrected adds to a count what a sample says of the keys outside of it. A
@@ -262,20 +266,26 @@ func (l *lane) settle(now time.Time) {
 func (l *lane) publish() {
 	now := time.Now()
 	l.settle(now)
-	c, oldest := l.count(now)
+	c, soon, oldest := l.count(now)
 	l.account.quiet = l.account.settled && c.fresh == c.keys && l.inFlight == 0 && l.failing == 0
 	c = c.corrected(l.account.sample)
+	l.anticipate(soon, now)
+	l.account.achieved.update(l.account.loads.Succeeded, now)
 	h := l.headline()
 	v := &view{headline: h, at: now, set: l.set, KeyspaceSnapshot: KeyspaceSnapshot{
 		Name: l.name, Listed: h.listed, Settled: h.settled, LoadersState: h.loaders,
 		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,
 		Loads: l.account.loads, LastRefresh: l.account.lastRefresh, OldestLoad: oldest,
 		LastFailure: l.account.lastFailure,
+		Required:    float64(c.keys) / l.set.timing.staleAge.Seconds(), Achieved: l.account.achieved.perSecond(),
+		Slowest: l.lead.rebuilds.most, Fits: l.set.timing.fits(),
 	}}
-	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.breaker.over(l) > 0)
+	v.TooSlow = TooLate(v.Late, v.Keys) && c.queued > 0 && v.LoadersState == Succeeding &&
+		v.Achieved < v.Required && l.lead.capacity(l.set) < v.Required
+	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.lead.ahead(), l.breaker.over(l) > 0)
 	l.metrics.reach(l.srv.status())
 	before := l.view.Swap(v)
-	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) {
+	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow {
 		l.eng.opts.OnChange(l.id)
 	}
 }

@@ -133,7 +133,7 @@ func (l *lane) explain(key string, out *Explanation) {
 	if out.Redis.Reason == redisconn.Connected {
 		out.State = l.set.state(out.Type, out.TTL)
 	}
-	lead := l.lead.upper()
+	lead := l.lead.ahead()
 	if out.State == KeyFresh || out.State == KeyStale {
 		out.Due = out.At.Add(l.set.timing.untilDue(out.TTL, lead, 0))
 	}

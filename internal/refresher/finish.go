@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
@@ -116,11 +117,14 @@ func (r result) tried() bool {
 	return true
 }
 
-// judge keeps the breaker and the expected load time.
+// judge keeps the breaker, and what is expected of the loader. A failure says
+// nothing of how long a value takes to come, but for a timeout among successes:
+// it takes that long at least.
 func (l *lane) judge(r result, now time.Time) {
 	switch r.outcome {
 	case committed, changed:
-		l.lead.add(r.took)
+		l.lead.called(r.took, l.share())
+		l.took(r, now)
 		l.breaker.succeeded()
 		l.account.loads.Succeeded++
 	case deleted, notFound:
@@ -131,12 +135,23 @@ func (l *lane) judge(r result, now time.Time) {
 		if !r.redis {
 			l.account.loads.Failed++
 		}
+		if r.noValue == loader.Timeout && !l.breaker.down(l) {
+			l.took(r, now)
+		}
 		if over := l.breaker.over(l); over > 0 {
 			l.breaker.pause(now, min(maxPause, l.set.timing.backoff(over, rand.Float64())))
 		}
 		l.breaker.pause(now, min(r.after, l.set.timing.staleAge))
 	}
 }
+
+// took notes how long a rebuild took from the first look on.
+func (l *lane) took(r result, now time.Time) {
+	l.lead.rebuilds.add(now.Sub(r.looked), l.share())
+}
+
+// share is which part of a call to the loader one key is.
+func (l *lane) share() float64 { return 1 / float64(l.set.loader.BatchSize()) }
 
 // next schedules the key's next look.
 func (l *lane) next(id schedule.ID, r result, now time.Time) {

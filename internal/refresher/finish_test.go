@@ -59,7 +59,7 @@ func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 			l.expires(id, c.expiry)
 		}
 		l.lose(id, now)
-		if got, _ := l.count(now); got.missing != 1 || got.late != c.late {
+		if got, _, _ := l.count(now); got.missing != 1 || got.late != c.late {
 			t.Errorf("%s: %+v, want %d late", sentence, got, c.late)
 		}
 	}

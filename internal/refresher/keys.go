@@ -188,7 +188,12 @@ func (l *lane) commit(id schedule.ID, r result, now time.Time) {
 }
 
 func (l *lane) remind(id schedule.ID, ttl time.Duration, now time.Time) {
-	lead, random := l.lead.upper(), rand.Float64()
+	l.keys.Wait(id, l.comes(id, ttl, now))
+}
+
+// comes is when to look at a key with this TTL.
+func (l *lane) comes(id schedule.ID, ttl time.Duration, now time.Time) time.Time {
+	lead, random := l.lead.ahead(), rand.Float64()
 	if l.eng.opts.Standby() {
 		lead, random = 0, 0
 	}
@@ -199,7 +204,29 @@ func (l *lane) remind(id schedule.ID, ttl time.Duration, now time.Time) {
 	if l.keys.Has(id, forced) {
 		at = now
 	}
-	l.keys.Wait(id, at)
+	return at
+}
+
+// anticipate has keys come earlier that were scheduled before it was known how
+// early they have to. Not for a little more: that is what jitter is for.
+func (l *lane) anticipate(soon upcoming, now time.Time) {
+	t := l.set.timing
+	l.lead.foresee(soon, l.set)
+	lead := min(l.lead.ahead(), t.maxLead())
+	if more := lead - l.lead.applied; more < time.Duration(jitter*float64(t.staleAge)) {
+		l.lead.applied = min(lead, l.lead.applied)
+		return
+	}
+	l.lead.applied = lead
+	for id := range l.keys.All() {
+		at, waits := l.keys.Until(id)
+		if !waits || l.keys.Marks(id)&(missing|ignored) != 0 || l.failing > 0 && l.failures(l.keys.Name(id)) > 0 {
+			continue
+		}
+		if comes := l.comes(id, l.keys.Left(id, now), now); comes.Before(at) {
+			l.keys.Wait(id, comes)
+		}
+	}
 }
 
 // lose notes that a key is missing: since now, or, if its lifetime has ended,

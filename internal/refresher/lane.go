@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -55,7 +56,8 @@ type lane struct {
 	seen     uint8  // counts them: goes with each key that was seen since
 	inFlight int
 	draining bool
-	lead     estimate
+	lead     lead
+	asking   atomic.Int64 // calls begun of which it is not known yet whether anything is due
 	breaker  breaker
 	account  account
 	force    force
@@ -144,6 +146,7 @@ func (l *lane) step(now time.Time) time.Duration {
 	}
 	wake := l.measure(now)
 	if !l.srv.up() {
+		l.account.achieved = pace{} // an outage is no slowness
 		return wake
 	}
 	l.come(now)
@@ -186,23 +189,27 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 			return wait
 		}
 		size := l.set.loader.BatchSize()
-		room = min(room, max(size, maxAcquire/size*size))
-		allowed := 0
-		for allowed < room && (allowed%size > 0 || l.limiter.AllowN(now, 1)) {
-			allowed++
-		}
-		if allowed > 0 {
-			ids := make([]schedule.ID, allowed)
-			jobs := make([]job, l.keys.Pop(ids))
-			for i := range jobs {
-				jobs[i] = l.take(ids[i], now)
-			}
-			l.begin(jobs)
-		}
-		if allowed < room {
+		calls := l.calls(now)
+		if calls <= 0 {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 		}
+		room = min(room, max(size, maxAcquire/size*size), calls*size)
+		ids := make([]schedule.ID, room)
+		jobs := make([]job, l.keys.Pop(ids))
+		for i := range jobs {
+			jobs[i] = l.take(ids[i], now)
+		}
+		l.begin(jobs)
 	}
+}
+
+// calls is how many calls to the loader its limit has left. A rebuild takes them
+// once it is known that a key is due; until then they are only set aside.
+func (l *lane) calls(now time.Time) int {
+	if l.limiter.Limit() == rate.Inf {
+		return math.MaxInt32
+	}
+	return int(l.limiter.TokensAt(now)) - int(l.asking.Load())
 }
 
 // room is how many keys may be under way: the more beyond those that are loaded,
@@ -220,7 +227,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), id: id, missed: l.keys.Has(id, wanted)}
+	j := job{key: l.keys.Name(id), id: id, looked: now, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -231,8 +238,9 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 
 func (l *lane) begin(jobs []job) {
 	l.inFlight += len(jobs)
+	l.asking.Add(l.set.calls(len(jobs)))
 	l.srv.users.Add(len(jobs))
-	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.upper(), limiter: l.limiter, probes: l.open.Load()}
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load()}
 	go r.run(jobs)
 }
 

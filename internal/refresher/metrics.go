@@ -33,6 +33,7 @@ var (
 	ofKeyspace = append(slices.Clip(ofPolicy), Label{Name: "keyspace"})
 
 	stateLabel   = Label{"state", []string{"fresh", "stale", "missing", "ignored"}}
+	readLabel    = Label{"read", []string{"yes", "no"}}
 	resultLabel  = Label{"result", append([]string{loaded}, loadReasons...)}
 	outcomeLabel = Label{"outcome", []string{
 		string(committed), string(deleted), string(notFound), string(changed), string(failed), string(lost),
@@ -67,11 +68,11 @@ type metrics struct {
 	// How the keys are.
 	keys, late, fresh, nearest, settled *prometheus.GaugeVec
 	// What is done for them.
-	required, queue *prometheus.GaugeVec
-	rebuilds, loads *prometheus.CounterVec
-	duration, lag   *prometheus.HistogramVec
-	expired         *prometheus.CounterVec
-	breaker         *prometheus.GaugeVec
+	required, lead, queue *prometheus.GaugeVec
+	rebuilds, loads       *prometheus.CounterVec
+	duration, lag         *prometheus.HistogramVec
+	expired, sampled      *prometheus.CounterVec
+	breaker               *prometheus.GaugeVec
 	// Their Redis.
 	redisUp     *prometheus.GaugeVec
 	redisErrors *prometheus.CounterVec
@@ -113,6 +114,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.required = m.gauge("keepfresh_required_loads_per_second",
 		"The least rate of loads that keeps all tracked keys fresh: their number / keepfresh_stale_after_seconds. "+
 			"Where rate(keepfresh_loads_total{result=\"ok\"}) stays below it, and the application does not write the keys itself, keys turn stale.", ofKeyspace)
+	m.lead = m.gauge("keepfresh_lead_seconds",
+		"By how much keys are looked at before they turn stale, beside jitter: what 99 of 100 rebuilds take, and what keys wait for others that turn stale together. "+
+			"At most half of keepfresh_stale_after_seconds.", ofKeyspace)
 	m.queue = m.gauge("keepfresh_queue_depth",
 		"Keys that are due and wait for their turn: for a loader's slot, its rate limit, its breaker, or for Redis to come back.", ofKeyspace)
 	m.rebuilds = m.counter("keepfresh_rebuilds_total",
@@ -129,6 +133,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		"How long a key had been stale when its refresh was written; 0 if it was still fresh, so that the bucket le=\"0\" counts the refreshes in time.", lagSeconds, ofKeyspace)
 	m.expired = m.counter("keepfresh_expired_keys_total",
 		"Tracked keys that reached the end of their life before they were refreshed: misses for readers.", ofKeyspace)
+	m.sampled = m.counter("keepfresh_sampled_keys_total",
+		"Keys soon to be refreshed (past three quarters of the time to their turning stale) that a random sample met, by whether anybody had read them since they were written. "+
+			"The share with read=\"no\" estimates that of wasted refreshes. A sample of up to 100 keys is taken every 10 s. "+
+			"Nothing is counted where expire is below some 7 s, where Redis' maxmemory-policy is an LFU one, and for a Redis user without the right to OBJECT.", ofKeyspace, readLabel)
 	m.breaker = m.gauge("keepfresh_breaker_open",
 		"1 while the breaker is open, else 0: keys fail one after the other, so only one at a time is tried, at growing intervals of up to 5 s.", ofKeyspace)
 

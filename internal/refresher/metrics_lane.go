@@ -16,11 +16,11 @@ type laneMetrics struct {
 	all              *metrics
 	policy, keyspace prometheus.Labels
 
-	loads, rebuilds, redisErrors       *prometheus.CounterVec
-	duration, lag                      prometheus.Observer
-	gone                               prometheus.Counter
-	expire, staleAge, settled          prometheus.Gauge
-	required, queue, late, open, redis prometheus.Gauge
+	loads, rebuilds, redisErrors             *prometheus.CounterVec
+	duration, lag                            prometheus.Observer
+	gone                                     prometheus.Counter
+	expire, staleAge, settled                prometheus.Gauge
+	required, lead, queue, late, open, redis prometheus.Gauge
 }
 
 func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
@@ -31,7 +31,7 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 		loads: m.loads.MustCurryWith(k), rebuilds: m.rebuilds.MustCurryWith(k), redisErrors: m.redisErrors.MustCurryWith(p),
 		duration: m.duration.With(k), lag: m.lag.With(k), gone: m.expired.With(k),
 		expire: m.expire.With(k), staleAge: m.staleAge.With(k), settled: m.settled.With(k),
-		required: m.required.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k),
+		required: m.required.With(k), lead: m.lead.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k),
 		redis: m.redisUp.With(p),
 	}
 	// A rate needs the zero before the first event; the rarer ones come as they occur.
@@ -40,6 +40,7 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 	for _, o := range []outcome{committed, failed, held} {
 		l.rebuilds.WithLabelValues(string(o))
 	}
+	l.sampled(0, 0)
 	return l
 }
 
@@ -55,6 +56,13 @@ func (l *laneMetrics) observe(r result) {
 		result = string(r.noValue)
 	}
 	l.loads.WithLabelValues(result).Inc()
+}
+
+// sampled counts keys that somebody had read, and that nobody had.
+func (l *laneMetrics) sampled(read, unread int) {
+	sampled := l.all.sampled.MustCurryWith(l.keyspace)
+	sampled.WithLabelValues("yes").Add(float64(read))
+	sampled.WithLabelValues("no").Add(float64(unread))
 }
 
 // refreshed notes how long a key had been stale when it was refreshed.
@@ -74,14 +82,15 @@ func (l *laneMetrics) reach(s redisconn.Status) {
 }
 
 // show shows how a keyspace stands.
-func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, open bool) {
+func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, lead time.Duration, open bool) {
 	l.expire.Set(t.expire.Seconds())
 	l.staleAge.Set(t.staleAge.Seconds())
 	l.settled.Set(one(k.Settled))
 	l.open.Set(one(open))
 	l.queue.Set(float64(c.queued))
 	l.late.Set(float64(k.Late))
-	l.required.Set(float64(k.Keys) / t.staleAge.Seconds())
+	l.required.Set(k.Required)
+	l.lead.Set(min(lead, t.maxLead()).Seconds())
 	if c.there {
 		l.all.nearest.With(l.keyspace).Set(max(0, c.nearest.Seconds()))
 	} else {

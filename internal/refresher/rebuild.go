@@ -38,9 +38,10 @@ const (
 type job struct {
 	key    string
 	id     schedule.ID // its number when the job began
-	token  string      // of the refresh on demand that it serves, whatever its age
-	missed bool        // by a reader: it is filled even if it is not kept
-	rests  bool        // it was loaded so recently that only a loss makes it due
+	looked time.Time
+	token  string // of the refresh on demand that it serves, whatever its age
+	missed bool   // by a reader: it is filled even if it is not kept
+	rests  bool   // it was loaded so recently that only a loss makes it due
 }
 
 // result is what became of a job.
@@ -87,6 +88,7 @@ func (r *rebuilder) run(jobs []job) {
 	}
 	found, err := r.srv.guard.Acquire(r.ctx, keys, r.set.GuardTimeout)
 	if err != nil {
+		r.lane.asking.Add(-r.set.calls(len(jobs)))
 		failed := make([]result, len(jobs))
 		for i, j := range jobs {
 			failed[i] = r.redisFailed(result{job: j}, err)
@@ -109,6 +111,8 @@ func (r *rebuilder) run(jobs []job) {
 			free = append(free, r.release(res, a))
 		}
 	}
+	r.limiter.ReserveN(time.Now(), int(r.set.calls(len(due)))) // they were set aside
+	r.lane.asking.Add(-r.set.calls(len(jobs)))
 	r.ended(not)
 	r.srv.settler.add(free...)
 	queued := time.Now()

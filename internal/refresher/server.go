@@ -57,6 +57,7 @@ type server struct {
 	runID    string
 	unlisted redisconn.Status // what listings were refused with; zero if they are served
 	serving  atomic.Bool      // probed is Connected
+	mute     atomic.Bool      // it does not say whether keys are read
 	refusing atomic.Bool      // refusal is not zero
 }
 
@@ -237,6 +238,7 @@ func (s *server) probe(ctx context.Context) (up bool) {
 		s.serving.Store(up)
 		if up {
 			s.runID = runID
+			s.mute.Store(s.mute.Load() && !came)
 		}
 	})
 	if came {

@@ -44,6 +44,13 @@ type KeyspaceSnapshot struct {
 	Late    int64 // those stale or missing for longer than a rebuild should take
 	Ignored int64 // match the template, but are no strings or have no expiry
 
+	Required float64 // loads per second that keep all keys fresh
+	Achieved float64 // loads per second that succeeded, over the last minute
+	TooSlow  bool    // more keys are late than may be, as the loader cannot do what is required
+
+	Slowest time.Duration // 99 of 100 rebuilds take no longer; zero before the first
+	Fits    time.Duration // the longest that a rebuild may take, or the key expires
+
 	Loads        Loads
 	LastRefresh  time.Time // the last commit; zero if there was none
 	OldestLoad   time.Time // when the oldest value was loaded; zero without keys

@@ -26,7 +26,7 @@ const (
 //	0 ........... earliest ..... due ..... staleAge ................ expire
 //	write          a key is due somewhere  fresh | stale              gone
 //	               in here: jitter
-//	                             └ lead ┘ what a load takes
+//	                             └ lead ┘ what a rebuild takes, and waits
 type timing struct {
 	expire   time.Duration
 	staleAge time.Duration // Keyspace.DueAfter
@@ -47,15 +47,23 @@ func (t timing) untilStale(ttl time.Duration) time.Duration {
 }
 
 // untilDue is how long a key with this TTL can be left alone. lead is what a
-// load is expected to take, and random lies in [0, 1).
+// rebuild may take, and random lies in [0, 1).
 func (t timing) untilDue(ttl, lead time.Duration, random float64) time.Duration {
 	early := time.Duration(random * jitter * float64(t.staleAge))
-	return t.untilStale(ttl) - min(lead, t.staleAge/2) - early
+	return t.untilStale(ttl) - min(lead, t.maxLead()) - early
 }
 
 // due says whether a key with this TTL may be rebuilt: it is within the time in
 // which untilDue can place it.
 func (t timing) due(ttl, lead time.Duration) bool { return t.untilDue(ttl, lead, 1) <= 0 }
+
+// maxLead is the most by which a key comes early: else it would be loaded more
+// often than interval allows.
+func (t timing) maxLead() time.Duration { return t.staleAge - t.interval() }
+
+// fits is the longest that a rebuild may take which begins as early as it may,
+// if the key is not to expire.
+func (t timing) fits() time.Duration { return t.expire - t.interval() }
 
 // interval lies at least between two loads of one key: an application may give
 // it a TTL with which it is always due.
@@ -91,19 +99,3 @@ func (t timing) whileHeld(lease time.Duration, random float64) time.Duration {
 	wait := min(lease, max(minBackoff, t.grace/2))
 	return wait + time.Duration(random*float64(wait)/10)
 }
-
-// estimate foresees how long the next load takes, from how long loads took: a
-// smoothed mean and four times the smoothed deviation.
-// Source: RFC 6298, section 2, where it foresees round trips.
-type estimate struct{ mean, deviation time.Duration }
-
-func (e *estimate) add(took time.Duration) {
-	if e.mean == 0 {
-		e.mean, e.deviation = took, took/2
-		return
-	}
-	e.deviation += ((took - e.mean).Abs() - e.deviation) / 4
-	e.mean += (took - e.mean) / 8
-}
-
-func (e *estimate) upper() time.Duration { return e.mean + 4*e.deviation }

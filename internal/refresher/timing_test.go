@@ -103,37 +103,6 @@ func TestSeveralTriesFitBetweenDueAndExpiry(t *testing.T) {
 	})
 }
 
-func TestAnEstimateFollowsWhatLoadsTake(t *testing.T) {
-	var e estimate
-	if e.upper() != 0 {
-		t.Errorf("without loads it foresees %s", e.upper())
-	}
-	add := func(took time.Duration, n int) {
-		for range n {
-			e.add(took)
-			if e.mean < 0 || e.deviation < 0 {
-				t.Fatalf("negative: %+v", e)
-			}
-		}
-	}
-	within := func(low, high time.Duration) {
-		t.Helper()
-		if got := e.upper(); got < low || got > high {
-			t.Errorf("foresees %s, want between %s and %s", got, low, high)
-		}
-	}
-	add(100*time.Millisecond, 1)
-	within(100*time.Millisecond, 400*time.Millisecond)
-	add(100*time.Millisecond, 100)
-	within(100*time.Millisecond, 101*time.Millisecond)
-	add(2*time.Second, 1) // a single slow one makes it careful
-	within(time.Second, 3*time.Second)
-	add(100*time.Millisecond, 100) // and is forgotten
-	within(90*time.Millisecond, 110*time.Millisecond)
-	add(minute, 100)
-	within(minute-time.Second, minute+time.Second)
-}
-
 // forTimings calls f for many lifetimes from 2 ms to a month.
 func forTimings(t *testing.T, f func(timing)) {
 	t.Helper()

@@ -72,12 +72,17 @@ type Keyspace struct {
 	DueAfter string `json:"dueAfter"`
 
 	// Observed says that there are numbers.
-	Observed        bool                   `json:"observed"`
-	Keys            int64                  `json:"keys"`
-	Fresh           string                 `json:"fresh,omitempty"`
-	Stale           int64                  `json:"stale"`
-	Missing         int64                  `json:"missing"`
-	Ignored         int64                  `json:"ignored"`
+	Observed bool   `json:"observed"`
+	Keys     int64  `json:"keys"`
+	Fresh    string `json:"fresh,omitempty"`
+	Stale    int64  `json:"stale"`
+	Missing  int64  `json:"missing"`
+	Ignored  int64  `json:"ignored"`
+
+	// How many keys are loaded per second, and how many have to be.
+	AchievedLoadsPerSecond string `json:"achievedLoadsPerSecond,omitempty"`
+	RequiredLoadsPerSecond string `json:"requiredLoadsPerSecond,omitempty"`
+
 	LastRefreshTime *metav1.Time           `json:"lastRefreshTime,omitempty"`
 	OldestLoadTime  *metav1.Time           `json:"oldestLoadTime,omitempty"`
 	LastFailure     *cachev1alpha1.Failure `json:"lastFailure,omitempty"`
@@ -150,6 +155,7 @@ func keyspace(p *cachev1alpha1.CachePolicy, k *cachev1alpha1.Keyspace) Keyspace 
 		if s.Name == k.Name {
 			out.Observed = true
 			out.Keys, out.Fresh, out.Stale, out.Missing, out.Ignored = s.Keys, s.Fresh, s.Stale, s.Missing, s.Ignored
+			out.AchievedLoadsPerSecond, out.RequiredLoadsPerSecond = s.AchievedLoadsPerSecond, s.RequiredLoadsPerSecond
 			out.LastRefreshTime, out.OldestLoadTime, out.LastFailure = s.LastRefreshTime, s.OldestLoadTime, s.LastFailure
 		}
 	}

@@ -49,8 +49,8 @@ func well(changes ...func(*cachev1alpha1.CachePolicy)) *cachev1alpha1.CachePolic
 				condition("RedisReachable", "True", "Connected", "Redis 7.0.15 answers"),
 			},
 			Keyspaces: []cachev1alpha1.KeyspaceStatus{
-				{Name: "products", Keys: 1200, Fresh: "100%", Ignored: 4, LastRefreshTime: since(2 * time.Second), OldestLoadTime: since(36 * time.Second)},
-				{Name: "home", Keys: 2, Fresh: "100%", LastRefreshTime: since(90 * time.Second)},
+				{Name: "products", Keys: 1200, Fresh: "100%", Ignored: 4, RequiredLoadsPerSecond: "32", AchievedLoadsPerSecond: "34", LastRefreshTime: since(2 * time.Second), OldestLoadTime: since(36 * time.Second)},
+				{Name: "home", Keys: 2, Fresh: "100%", RequiredLoadsPerSecond: "0.01", AchievedLoadsPerSecond: "0.01", LastRefreshTime: since(90 * time.Second)},
 			},
 		},
 	}

@@ -109,20 +109,24 @@ func (v View) conditions(p Policy) string {
 func (v View) keyspaces(p Policy) string {
 	columns := []screen.Column{{Title: "KEYSPACE"}, {Title: "KEY"}, {Title: "EXPIRE"}, {Title: "DUE AFTER"}, {Title: "FRESH"},
 		{Title: "KEYS", Right: true}, {Title: "STALE", Right: true}, {Title: "MISSING", Right: true}, {Title: "IGNORED", Right: true},
-		{Title: "LAST REFRESH"}, {Title: "OLDEST VALUE"}}
+		{Title: "LOADS/S", Right: true}, {Title: "LAST REFRESH"}, {Title: "OLDEST VALUE"}}
 	var rows [][]string
 	for _, k := range p.Keyspaces {
 		row := []string{k.Name, k.Key, k.Expire, k.DueAfter}
 		if !k.Observed {
-			rows = append(rows, append(row, none, none, none, none, none, none, none))
+			rows = append(rows, append(row, none, none, none, none, none, none, none, none))
 			continue
+		}
+		loads := none
+		if k.RequiredLoadsPerSecond != "" {
+			loads = k.AchievedLoadsPerSecond + " of " + k.RequiredLoadsPerSecond
 		}
 		fresh := v.share(k.Fresh)
 		if v.Bars {
 			fresh = v.bar(k.Keys, k.Stale, k.Missing, barWidth) + " " + fresh
 		}
 		rows = append(rows, append(row, fresh, v.count(k.Keys, nil), v.count(k.Stale, v.Warn), v.count(k.Missing, v.Bad), v.count(k.Ignored, v.Faint),
-			v.ago(k.LastRefreshTime, ""), v.ago(k.OldestLoadTime, "")))
+			loads, v.ago(k.LastRefreshTime, ""), v.ago(k.OldestLoadTime, "")))
 	}
 	return screen.Table(columns, rows)
 }
