@@ -131,7 +131,7 @@ func (l *lane) judge(r result, now time.Time) {
 		l.breaker.succeeded()
 		l.account.loads.Succeeded++
 	case failed:
-		l.breaker.failed(l.failures(r.key) == 0, !r.redis)
+		l.breaker.failed(r.call, l.failures(r.key) == 0, !r.redis)
 		if !r.redis {
 			l.account.loads.Failed++
 		}

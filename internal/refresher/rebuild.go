@@ -55,6 +55,7 @@ type result struct {
 	redis   bool          // the failure is not the loader's
 	fill    bool          // the key was missing when it was acquired
 	after   time.Duration // the loader asked to be left alone for so long
+	call    *failedCall   // that several keys failed with, for the lane to count
 	noValue loader.Reason // why the load brought no value; empty if it did, or there was none
 }
 
@@ -170,7 +171,9 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 	default:
 		results := r.loadMany(some, began)
 		took := time.Since(began)
+		calls := sharedFailures(results)
 		for i, a := range some {
+			a.call = calls[results[i].Err]
 			var err error
 			if e := results[i].Err; e != nil {
 				err = e
@@ -179,6 +182,17 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 		}
 	}
 	r.srv.settler.add(ends...)
+}
+
+// sharedFailures tells the calls apart that keys failed with.
+func sharedFailures(results []loader.Result) map[*loader.Error]*failedCall {
+	calls := map[*loader.Error]*failedCall{}
+	for _, r := range results {
+		if r.Err != nil && calls[r.Err] == nil {
+			calls[r.Err] = new(failedCall)
+		}
+	}
+	return calls
 }
 
 // loadMany loads keys with one call. The loss of one key's guard does not end
