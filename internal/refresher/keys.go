@@ -28,6 +28,7 @@ type exception struct {
 	failures int       // in a row
 	loaded   time.Time // the last load; zero before the first
 	rests    time.Time // not loaded again before, whatever its TTL
+	suspect  bool      // the key itself may be why its batch failed
 }
 
 // exception is that of a key, or nil.
@@ -84,6 +85,16 @@ func (l *lane) failures(key string) int {
 		return x.failures
 	}
 	return 0
+}
+
+// most is how many keys may be asked for together with a key: after failures for
+// which it may be the reason, fewer each time, until it harms but itself.
+func (l *lane) most(id schedule.ID) int {
+	size := l.set.loader.BatchSize()
+	if x := l.exception(id); x != nil && x.suspect {
+		return max(1, size>>min(x.failures, 16))
+	}
+	return size
 }
 
 // fail counts a failure.

@@ -194,13 +194,29 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 		}
 		room = min(room, max(size, maxAcquire/size*size), calls*size)
-		ids := make([]schedule.ID, room)
-		jobs := make([]job, l.keys.Pop(ids))
-		for i := range jobs {
-			jobs[i] = l.take(ids[i], now)
-		}
-		l.begin(jobs)
+		l.begin(l.takeDue(room, calls, now))
 	}
+}
+
+// takeDue takes keys that are due, the earliest expiry first, for at most so many
+// calls, and says how many calls they are.
+func (l *lane) takeDue(keys, most int, now time.Time) (jobs []job, calls int) {
+	ids := make([]schedule.ID, keys)
+	ids = ids[:l.keys.Pop(ids)]
+	jobs, of := make([]job, 0, len(ids)), tally{}
+	for i, id := range ids {
+		if of.add(l.most(id)) {
+			calls++
+		}
+		if calls > most {
+			for _, id := range ids[i:] {
+				l.keys.MakeDue(id)
+			}
+			return jobs, most
+		}
+		jobs = append(jobs, l.take(id, now))
+	}
+	return jobs, calls
 }
 
 // calls is how many calls to the loader its limit has left. A rebuild takes them
@@ -227,7 +243,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), id: id, looked: now, missed: l.keys.Has(id, wanted)}
+	j := job{key: l.keys.Name(id), id: id, most: l.most(id), looked: now, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -236,11 +252,11 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 	return j
 }
 
-func (l *lane) begin(jobs []job) {
+func (l *lane) begin(jobs []job, calls int) {
 	l.inFlight += len(jobs)
-	l.asking.Add(l.set.calls(len(jobs)))
+	l.asking.Add(int64(calls))
 	l.srv.users.Add(len(jobs))
-	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load()}
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load(), calls: int64(calls)}
 	go r.run(jobs)
 }
 
