@@ -204,11 +204,18 @@ func (l *lane) remind(id schedule.ID, ttl time.Duration, now time.Time) {
 
 // comes is when to look at a key with this TTL.
 func (l *lane) comes(id schedule.ID, ttl time.Duration, now time.Time) time.Time {
-	lead, random := l.lead.ahead(), rand.Float64()
+	t := l.set.timing
+	lead, random, step := l.lead.ahead(), rand.Float64(), t.step(l.keys.Len(), l.set.loader.BatchSize())
 	if l.eng.opts.Standby() {
-		lead, random = 0, 0
+		lead, random, step = 0, 0, 0
 	}
-	at := now.Add(l.set.timing.untilDue(ttl, lead, random))
+	// What the step takes off is left out of the jitter: no key comes before its
+	// earliest time, nor earlier on average.
+	random *= 1 - step.Seconds()/t.jitter().Seconds()
+	at := now.Add(t.untilDue(ttl, lead, random))
+	if step > 0 && at.After(now) {
+		at = at.Add(-(at.Sub(l.epoch) % step))
+	}
 	if rests := l.rests(id); at.Before(rests) {
 		at = rests
 	}

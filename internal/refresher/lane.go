@@ -50,6 +50,7 @@ type lane struct {
 	metrics  *laneMetrics
 	limiter  *rate.Limiter
 	keys     *schedule.Schedule
+	epoch    time.Time // the steps at which keys come are counted from here
 	odd      map[string]*exception
 	failing  int    // keys whose last rebuild failed
 	pass     uint64 // the last listing that began
@@ -73,7 +74,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	l := &lane{
 		id: id, eng: eng, name: set.Name, set: set, srv: srv,
 		inbox: make(chan func(), 64), done: make(chan struct{}),
-		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{},
+		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{}, epoch: time.Now(),
 		metrics: eng.metrics.lane(id, set.Name),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -182,13 +183,13 @@ func (l *lane) come(now time.Time) {
 func (l *lane) dispatch(now time.Time) time.Duration {
 	for {
 		room := min(l.room()-l.inFlight, l.keys.Due())
-		if room <= 0 {
+		size := l.set.loader.BatchSize()
+		if room <= 0 || room < min(size, l.keys.Due(), l.room()) { // the rest of a batch will have room soon
 			return idle
 		}
 		if wait := l.breaker.until.Sub(now); wait > 0 {
 			return wait
 		}
-		size := l.set.loader.BatchSize()
 		calls := l.calls(now)
 		if calls <= 0 {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
