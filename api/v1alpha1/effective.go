@@ -100,12 +100,18 @@ func (k *Keyspace) EffectiveGuardTimeout(spec *CachePolicySpec) time.Duration {
 }
 
 // EffectiveTimeout returns the timeout of one load: the loader's own, else the
-// lesser of DefaultLoadTimeout and the effective guard timeout.
+// lesser of DefaultLoadTimeout and the effective guard timeout, or a quarter of
+// that for a batch: a key that hangs can be told from the others of its batch only
+// if there is time to ask for parts of it.
 func (k *Keyspace) EffectiveTimeout(spec *CachePolicySpec) time.Duration {
 	if k.Loader.HTTP != nil && k.Loader.HTTP.Timeout != nil {
 		return k.Loader.HTTP.Timeout.Duration
 	}
-	return min(DefaultLoadTimeout, k.EffectiveGuardTimeout(spec))
+	longest := k.EffectiveGuardTimeout(spec)
+	if k.Loader.HTTP != nil && k.Loader.HTTP.Batch != nil {
+		longest /= 4
+	}
+	return min(DefaultLoadTimeout, longest)
 }
 
 // EffectiveBatchSize returns how many keys a call may hold: 0 for a loader that

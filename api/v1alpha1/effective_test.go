@@ -77,6 +77,14 @@ func TestEffective(t *testing.T) {
 				timeout: time.Minute, ratio: 80,
 			},
 		},
+		"a load timeout of a batch for which parts of it fit into the guardTimeout": {
+			keyspace: v1alpha1.Keyspace{Loader: v1alpha1.Loader{HTTP: &v1alpha1.HTTPLoader{Batch: &v1alpha1.Batch{}}}},
+			want:     values{guardTimeout: 6 * time.Second, timeout: 1500 * time.Millisecond, ratio: 62},
+		},
+		"a load timeout of a batch as it is written": {
+			keyspace: v1alpha1.Keyspace{Loader: v1alpha1.Loader{HTTP: &v1alpha1.HTTPLoader{Batch: &v1alpha1.Batch{}, Timeout: duration(5 * time.Second)}}},
+			want:     values{guardTimeout: 6 * time.Second, timeout: 5 * time.Second, ratio: 62},
+		},
 		"a load timeout of 5s, however long the guardTimeout": {
 			keyspace: v1alpha1.Keyspace{GuardTimeout: duration(time.Minute), Loader: v1alpha1.Loader{HTTP: &v1alpha1.HTTPLoader{}}},
 			want:     values{guardTimeout: time.Minute, timeout: 5 * time.Second, ratio: 62},

@@ -181,7 +181,8 @@ type HTTPLoader struct {
 
 	// timeout of one call, from dialling to the last byte of the body: 10ms to
 	// 5m, and no more than the guardTimeout. Without it, the lesser of 5s and the
-	// guardTimeout.
+	// guardTimeout; with batch, the lesser of 5s and a quarter of the guardTimeout,
+	// so that there is time to find a key that hangs.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('10ms') && duration(self) <= duration('5m')`,message=`write a timeout of 10ms to 5m, such as 2s or 500ms; the units are h, m, s and ms`
 	Timeout *Duration `json:"timeout,omitempty"`

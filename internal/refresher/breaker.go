@@ -15,19 +15,33 @@ const (
 // breaker tells a loader that is down from single keys that fail. Keys that go
 // on failing while others succeed do not count again.
 type breaker struct {
-	streak int       // failures in a row, over all keys
-	newly  int       // those of them whose key had not failed before
+	streak int       // calls in a row that failed, over all keys
+	newly  int       // those of them with a key that had not failed before
 	loads  int       // those of them that are the loader's, and not Redis'
 	until  time.Time // no load before
 }
 
 func (b *breaker) succeeded() { b.streak, b.newly, b.loads = 0, 0, 0 }
 
-func (b *breaker) failed(first, load bool) {
-	b.streak++
-	if first {
+// failedCall is a call that failed: for its breaker, once, however many keys
+// failed with it.
+type failedCall struct{ counted, newly bool }
+
+// failed counts a key that failed with a call; call is nil if that was for the
+// key alone.
+func (b *breaker) failed(call *failedCall, first, load bool) {
+	if call == nil {
+		call = new(failedCall)
+	}
+	if first && !call.newly {
+		call.newly = true
 		b.newly++
 	}
+	if call.counted {
+		return
+	}
+	call.counted = true
+	b.streak++
 	if load {
 		b.loads++
 	}

@@ -4,11 +4,13 @@
 package refresher
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
@@ -62,6 +64,29 @@ func TestABreakerOpensOnceAllThatRanHaveFailed(t *testing.T) {
 	}
 }
 
+func TestACallThatFailsCountsOnce(t *testing.T) {
+	const size = 100
+	l := laneOf(4*size, 1)
+	for n := range 3 {
+		if l.breaker.down(l) {
+			t.Fatalf("down after %d calls", n)
+		}
+		one := &loader.Error{Reason: loader.UnexpectedStatus}
+		calls := sharedFailures(slices.Repeat([]loader.Result{{Err: one}}, size))
+		for i := range size {
+			key := strconv.Itoa(n*size + i)
+			l.breaker.failed(calls[one], l.failures(key) == 0, true)
+			l.fail(key)
+		}
+		if l.breaker.streak != n+1 || l.breaker.newly != n+1 || l.breaker.loads != n+1 {
+			t.Errorf("%+v after %d calls", l.breaker, n+1)
+		}
+	}
+	if !l.breaker.down(l) {
+		t.Error("up after three calls that failed")
+	}
+}
+
 func TestAPauseIsOnlyEverProlonged(t *testing.T) {
 	var b breaker
 	now := time.Now()
@@ -89,7 +114,7 @@ func play(l *lane, ends string) {
 	for _, end := range strings.Split(ends, "") {
 		key := strconv.Itoa(int(strings.ToLower(end)[0]-'a') % l.keys.Len())
 		if end == strings.ToLower(end) {
-			l.breaker.failed(l.failures(key) == 0, true)
+			l.breaker.failed(nil, l.failures(key) == 0, true)
 			l.fail(key)
 		} else {
 			l.breaker.succeeded()

@@ -131,7 +131,7 @@ func (l *lane) judge(r result, now time.Time) {
 		l.breaker.succeeded()
 		l.account.loads.Succeeded++
 	case failed:
-		l.breaker.failed(l.failures(r.key) == 0, !r.redis)
+		l.breaker.failed(r.call, l.failures(r.key) == 0, !r.redis)
 		if !r.redis {
 			l.account.loads.Failed++
 		}
@@ -157,7 +157,7 @@ func (l *lane) share() float64 { return 1 / float64(l.set.loader.BatchSize()) }
 func (l *lane) next(id schedule.ID, r result, now time.Time) {
 	if r.took > 0 && r.outcome != committed {
 		l.keys.Unmark(id, ours)
-		l.except(r.key, exception{failures: l.failures(r.key), loaded: now, rests: now.Add(r.rest)})
+		l.except(r.key, exception{failures: l.failures(r.key), loaded: now, rests: now.Add(r.rest), suspect: r.suspect})
 	}
 	switch r.outcome {
 	case failed, lost, notFound:

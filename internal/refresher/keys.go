@@ -28,6 +28,7 @@ type exception struct {
 	failures int       // in a row
 	loaded   time.Time // the last load; zero before the first
 	rests    time.Time // not loaded again before, whatever its TTL
+	suspect  bool      // the key itself may be why its batch failed
 }
 
 // exception is that of a key, or nil.
@@ -84,6 +85,16 @@ func (l *lane) failures(key string) int {
 		return x.failures
 	}
 	return 0
+}
+
+// most is how many keys may be asked for together with a key: after failures for
+// which it may be the reason, fewer each time, until it harms but itself.
+func (l *lane) most(id schedule.ID) int {
+	size := l.set.loader.BatchSize()
+	if x := l.exception(id); x != nil && x.suspect {
+		return max(1, size>>min(x.failures, 16))
+	}
+	return size
 }
 
 // fail counts a failure.
@@ -193,11 +204,18 @@ func (l *lane) remind(id schedule.ID, ttl time.Duration, now time.Time) {
 
 // comes is when to look at a key with this TTL.
 func (l *lane) comes(id schedule.ID, ttl time.Duration, now time.Time) time.Time {
-	lead, random := l.lead.ahead(), rand.Float64()
+	t := l.set.timing
+	lead, random, step := l.lead.ahead(), rand.Float64(), t.step(l.keys.Len(), l.set.loader.BatchSize())
 	if l.eng.opts.Standby() {
-		lead, random = 0, 0
+		lead, random, step = 0, 0, 0
 	}
-	at := now.Add(l.set.timing.untilDue(ttl, lead, random))
+	// What the step takes off is left out of the jitter: no key comes before its
+	// earliest time, nor earlier on average.
+	random *= 1 - step.Seconds()/t.jitter().Seconds()
+	at := now.Add(t.untilDue(ttl, lead, random))
+	if step > 0 && at.After(now) {
+		at = at.Add(-(at.Sub(l.epoch) % step))
+	}
 	if rests := l.rests(id); at.Before(rests) {
 		at = rests
 	}

@@ -50,6 +50,7 @@ type lane struct {
 	metrics  *laneMetrics
 	limiter  *rate.Limiter
 	keys     *schedule.Schedule
+	epoch    time.Time // the steps at which keys come are counted from here
 	odd      map[string]*exception
 	failing  int    // keys whose last rebuild failed
 	pass     uint64 // the last listing that began
@@ -73,7 +74,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	l := &lane{
 		id: id, eng: eng, name: set.Name, set: set, srv: srv,
 		inbox: make(chan func(), 64), done: make(chan struct{}),
-		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{},
+		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{}, epoch: time.Now(),
 		metrics: eng.metrics.lane(id, set.Name),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -182,25 +183,41 @@ func (l *lane) come(now time.Time) {
 func (l *lane) dispatch(now time.Time) time.Duration {
 	for {
 		room := min(l.room()-l.inFlight, l.keys.Due())
-		if room <= 0 {
+		size := l.set.loader.BatchSize()
+		if room <= 0 || room < min(size, l.keys.Due(), l.room()) { // the rest of a batch will have room soon
 			return idle
 		}
 		if wait := l.breaker.until.Sub(now); wait > 0 {
 			return wait
 		}
-		size := l.set.loader.BatchSize()
 		calls := l.calls(now)
 		if calls <= 0 {
 			return max(time.Millisecond, time.Duration(float64(time.Second)/float64(l.limiter.Limit())))
 		}
 		room = min(room, max(size, maxAcquire/size*size), calls*size)
-		ids := make([]schedule.ID, room)
-		jobs := make([]job, l.keys.Pop(ids))
-		for i := range jobs {
-			jobs[i] = l.take(ids[i], now)
-		}
-		l.begin(jobs)
+		l.begin(l.takeDue(room, calls, now))
 	}
+}
+
+// takeDue takes keys that are due, the earliest expiry first, for at most so many
+// calls, and says how many calls they are.
+func (l *lane) takeDue(keys, most int, now time.Time) (jobs []job, calls int) {
+	ids := make([]schedule.ID, keys)
+	ids = ids[:l.keys.Pop(ids)]
+	jobs, of := make([]job, 0, len(ids)), tally{}
+	for i, id := range ids {
+		if of.add(l.most(id)) {
+			calls++
+		}
+		if calls > most {
+			for _, id := range ids[i:] {
+				l.keys.MakeDue(id)
+			}
+			return jobs, most
+		}
+		jobs = append(jobs, l.take(id, now))
+	}
+	return jobs, calls
 }
 
 // calls is how many calls to the loader its limit has left. A rebuild takes them
@@ -227,7 +244,7 @@ func (l *lane) room() int {
 
 // take makes a job of a key.
 func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), id: id, looked: now, missed: l.keys.Has(id, wanted)}
+	j := job{key: l.keys.Name(id), id: id, most: l.most(id), looked: now, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token
@@ -236,11 +253,11 @@ func (l *lane) take(id schedule.ID, now time.Time) job {
 	return j
 }
 
-func (l *lane) begin(jobs []job) {
+func (l *lane) begin(jobs []job, calls int) {
 	l.inFlight += len(jobs)
-	l.asking.Add(l.set.calls(len(jobs)))
+	l.asking.Add(int64(calls))
 	l.srv.users.Add(len(jobs))
-	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load()}
+	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load(), calls: int64(calls)}
 	go r.run(jobs)
 }
 

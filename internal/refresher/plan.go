@@ -118,12 +118,6 @@ type settings struct {
 	timing   timing
 }
 
-// calls is how many calls to the loader so many keys take.
-func (s *settings) calls(keys int) int64 {
-	size := s.loader.BatchSize()
-	return int64((keys + size - 1) / size)
-}
-
 func compile(k Keyspace) (*settings, error) {
 	fail := func(err error) (*settings, error) { return nil, &PlanError{k.Name, err} }
 	template, err := keyspace.Parse(k.Key)

@@ -38,6 +38,7 @@ const (
 type job struct {
 	key    string
 	id     schedule.ID // its number when the job began
+	most   int         // how many keys may be asked for with one call, with this one among them
 	looked time.Time
 	token  string // of the refresh on demand that it serves, whatever its age
 	missed bool   // by a reader: it is filled even if it is not kept
@@ -55,6 +56,8 @@ type result struct {
 	redis   bool          // the failure is not the loader's
 	fill    bool          // the key was missing when it was acquired
 	after   time.Duration // the loader asked to be left alone for so long
+	suspect bool          // the key may be why the call failed
+	call    *failedCall   // that several keys failed with, for the lane to count
 	noValue loader.Reason // why the load brought no value; empty if it did, or there was none
 }
 
@@ -70,7 +73,8 @@ type rebuilder struct {
 	srv     *server
 	lead    time.Duration
 	limiter *rate.Limiter
-	probes  bool // whether the loader is up again
+	probes  bool  // whether the loader is up again
+	calls   int64 // set aside for the jobs
 }
 
 // acquired is a job whose guard is held.
@@ -88,7 +92,7 @@ func (r *rebuilder) run(jobs []job) {
 	}
 	found, err := r.srv.guard.Acquire(r.ctx, keys, r.set.GuardTimeout)
 	if err != nil {
-		r.lane.asking.Add(-r.set.calls(len(jobs)))
+		r.lane.asking.Add(-r.calls)
 		failed := make([]result, len(jobs))
 		for i, j := range jobs {
 			failed[i] = r.redisFailed(result{job: j}, err)
@@ -111,14 +115,39 @@ func (r *rebuilder) run(jobs []job) {
 			free = append(free, r.release(res, a))
 		}
 	}
-	r.limiter.ReserveN(time.Now(), int(r.set.calls(len(due)))) // they were set aside
-	r.lane.asking.Add(-r.set.calls(len(jobs)))
+	calls := batches(due)
+	r.limiter.ReserveN(time.Now(), len(calls)) // they were set aside
+	r.lane.asking.Add(-r.calls)
 	r.ended(not)
 	r.srv.settler.add(free...)
 	queued := time.Now()
-	for some := range slices.Chunk(due, r.set.loader.BatchSize()) {
+	for _, some := range calls {
 		r.lane.slots.run(func() { r.load(some, queued) })
 	}
+}
+
+// batches puts keys into calls, those together of which as many may be, with the
+// largest calls first.
+func batches(due []acquired) (calls [][]acquired) {
+	slices.SortStableFunc(due, func(a, b acquired) int { return b.most - a.most })
+	for len(due) > 0 {
+		n := 1
+		for n < min(due[0].most, len(due)) && due[n].most == due[0].most {
+			n++
+		}
+		calls = append(calls, due[:n:n])
+		due = due[n:]
+	}
+	return calls
+}
+
+// tally counts the calls that batches will make of jobs.
+type tally map[int]int // jobs, by their most
+
+// add counts a job, and says whether it takes a call more.
+func (t tally) add(most int) bool {
+	t[most]++
+	return (t[most]-1)%most == 0
 }
 
 func (r *rebuilder) ended(results []result) {
@@ -170,7 +199,9 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 	default:
 		results := r.loadMany(some, began)
 		took := time.Since(began)
+		calls := sharedFailures(results)
 		for i, a := range some {
+			a.call = calls[results[i].Err]
 			var err error
 			if e := results[i].Err; e != nil {
 				err = e
@@ -179,6 +210,17 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 		}
 	}
 	r.srv.settler.add(ends...)
+}
+
+// sharedFailures tells the calls apart that keys failed with.
+func sharedFailures(results []loader.Result) map[*loader.Error]*failedCall {
+	calls := map[*loader.Error]*failedCall{}
+	for _, r := range results {
+		if r.Err != nil && calls[r.Err] == nil {
+			calls[r.Err] = new(failedCall)
+		}
+	}
+	return calls
 }
 
 // loadMany loads keys with one call. The loss of one key's guard does not end
@@ -219,7 +261,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err e
 		res.outcome, res.redis = lost, true
 		res.failure = failure(GuardLost, "key %q: the guard was lost during the load", res.key)
 	default:
-		res.outcome, res.after = failed, e.RetryAfter
+		res.outcome, res.after, res.suspect = failed, e.RetryAfter, e.MayBeOneKey()
 		if errors.Is(cause, context.DeadlineExceeded) {
 			res.noValue = loader.Timeout
 			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, r.set.GuardTimeout)

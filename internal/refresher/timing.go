@@ -4,6 +4,7 @@
 package refresher
 
 import (
+	"math/bits"
 	"time"
 )
 
@@ -49,8 +50,26 @@ func (t timing) untilStale(ttl time.Duration) time.Duration {
 // untilDue is how long a key with this TTL can be left alone. lead is what a
 // rebuild may take, and random lies in [0, 1).
 func (t timing) untilDue(ttl, lead time.Duration, random float64) time.Duration {
-	early := time.Duration(random * jitter * float64(t.staleAge))
+	early := time.Duration(random * float64(t.jitter()))
 	return t.untilStale(ttl) - min(lead, t.maxLead()) - early
+}
+
+// jitter is the most by which a key comes earlier, beside the lead.
+func (t timing) jitter() time.Duration { return max(1, time.Duration(jitter*float64(t.staleAge))) }
+
+// perStep is how many full batches come at a step, at most.
+const perStep = 4
+
+// step is how far apart the times are at which keys of a batch loader come, so
+// that they come together and batches are full; 0 is any time. Being a power of
+// two, it seldom changes with the number of keys, and then keeps half of the times.
+func (t timing) step(keys, size int) time.Duration {
+	if size == 1 || keys == 0 {
+		return 0
+	}
+	full := perStep * float64(size) / float64(keys) * float64(t.staleAge)
+	most := time.Duration(min(full, float64(t.jitter()/2)))
+	return 1 << bits.Len64(uint64(most)) >> 1
 }
 
 // due says whether a key with this TTL may be rebuilt: it is within the time in
