@@ -112,7 +112,9 @@ func TestAStandbyLeavesTheLoadsToTheOtherEngineUntilThatIsGone(t *testing.T) {
 	if n := products(standby).Loads.Succeeded; n > keys/4 {
 		t.Errorf("the standby made %d loads, the other %d", n, products(first).Loads.Succeeded)
 	}
-	if s := products(standby); s.Fresh < keys-2 || s.Late > 0 {
+	// It learns of a refresh when it looks, as the key would turn stale: some may
+	// seem so for a moment, but none for longer.
+	if s := products(standby); s.Missing > 0 || s.Late > 0 {
 		t.Errorf("the standby reports %+v", s)
 	}
 
