@@ -99,7 +99,9 @@ var _ = Describe("A release", Ordered, func() {
 		scale(ctx, "loader", 0)
 		await(ctx, cachev1alpha1.ConditionLoadersHealthy, metav1.ConditionFalse)
 		await(ctx, cachev1alpha1.ConditionReady, metav1.ConditionFalse)
-		Expect(catalog(ctx).Status.Keyspaces[0].LastFailure).To(HaveField("Reason", cachev1alpha1.FailureConnectionFailed))
+		// At first a call may hang on its way to a Pod that has just gone.
+		Eventually(func() *cachev1alpha1.Failure { return catalog(ctx).Status.Keyspaces[0].LastFailure }).
+			Should(HaveField("Reason", cachev1alpha1.FailureConnectionFailed))
 		scale(ctx, "loader", 1)
 		await(ctx, cachev1alpha1.ConditionLoadersHealthy, metav1.ConditionTrue)
 		await(ctx, cachev1alpha1.ConditionReady, metav1.ConditionTrue)
