@@ -111,7 +111,7 @@ func allow(t *testing.T, rdb *redis.Client, keys ...string) {
 	for _, k := range keys {
 		args = append(args, k, "&__keyspace@0__:"+k[1:])
 	}
-	for _, c := range strings.Fields("+get +set +del +exists +pttl +pexpire +pexpiretime +type +time +object +scan +info +ping +select +hello +auth +evalsha +eval " +
+	for _, c := range strings.Fields("+get +mget +set +del +exists +pttl +pexpire +pexpiretime +type +time +object +scan +info +ping +select +hello +auth +evalsha +eval " +
 		"+subscribe +unsubscribe +psubscribe &__keyevent@0__:* &__keyspace@0__:keepfresh:*") {
 		args = append(args, c)
 	}

@@ -194,7 +194,7 @@ func TestRightsThatAreMissing(t *testing.T) {
 		{"no right to guards", "~a ~b +@all", false, false},
 		{"no right to write keys", "%R~a %R~b ~keepfresh:* +@all", true, false},
 		{"no scripts", "~* +@all -evalsha -eval", true, true},
-		{"no GET", "~* +@all -get", true, true},
+		{"neither MGET nor GET", "~* +@all -mget -get", true, true},
 		{"no DEL", "~* +@all -del", true, true},
 		{"neither scripts nor TYPE", "~* +@all -evalsha -eval -type", false, true},
 		{"nothing", "-@all", false, false},

@@ -93,11 +93,12 @@ func (g *Guard) Acquire(ctx context.Context, keys []string, holdFor time.Duratio
 	h := &hold{guard: g, length: length, until: began.Add(length)}
 	leases := make([]*Lease, len(keys))
 	asked := make([]replies, len(keys))
+	token := rand.Text() // one for all: a key has one guard
 	clock := redis.NewTimeCmd(ctx, "TIME")
 	_, err := g.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		_ = p.Process(ctx, clock)
 		for i, key := range keys {
-			leases[i] = &Lease{hold: h, key: key, name: Name(key), token: rand.Text(), place: -1}
+			leases[i] = &Lease{hold: h, key: key, name: Name(key), token: token, place: -1}
 			asked[i] = ask(ctx, p, leases[i])
 		}
 		return nil

@@ -153,10 +153,10 @@ func refused(err error) bool {
 // not end the script for the others. All values are written before guards are let
 // go of, since a script that has written something is no longer held to maxmemory;
 // hence it also writes nothing more after a write that was refused for that. The
-// guards go all at once, which costs half as much as one by one.
+// guards are read and go all at once, which costs half as much as one by one.
 var settleScript = redis.NewScript(`
 local KEYS, ARGV, pcall, sub = KEYS, ARGV, redis.pcall, string.sub
-local answers, guards, held, full = {}, {}, {}, nil
+local answers, names, guards, held, full = {}, {}, {}, {}, nil
 local function refused(did) return type(did) == 'table' and did.err end
 local function write(key, ttl, value)
   if ttl == '0' then return 0 end
@@ -165,22 +165,27 @@ local function write(key, ttl, value)
   if did.err and sub(did.err, 1, 3) == 'OOM' then full = did end
   return did
 end
-for i = 1, #ARGV, 4 do
-  local guard, key, ttl = KEYS[(i + 1) / 2], KEYS[(i + 3) / 2], ARGV[i + 2]
+for n = 1, #KEYS / 2 do names[n] = KEYS[2 * n - 1] end
+local tokens = pcall('MGET', unpack(names))
+if tokens.err then
+  for n, guard in ipairs(names) do tokens[n] = pcall('GET', guard) end
+end
+for n, guard in ipairs(names) do
+  local i, key, token = 4 * n, KEYS[2 * n], tokens[n]
   local answer
-  local token = pcall('GET', guard)
-  if token == ARGV[i] then
-    guards[#guards + 1], held[#held + 1] = guard, (i + 3) / 4
+  if token == ARGV[i - 3] then
+    guards[#guards + 1], held[#held + 1] = guard, n
+    local ttl = ARGV[i - 1]
     local version = ttl == '0' or pcall('PEXPIRETIME', key)
-    if version == true or version == tonumber(ARGV[i + 1]) then
-      answer = refused(write(key, ttl, ARGV[i + 3])) or 1
+    if version == true or version == tonumber(ARGV[i - 2]) then
+      answer = refused(write(key, ttl, ARGV[i])) or 1
     else
       answer = refused(version) or 2
     end
   else
     answer = refused(token) or 3
   end
-  answers[(i + 3) / 4] = answer
+  answers[n] = answer
 end
 if #guards > 0 and refused(pcall('DEL', unpack(guards))) then
   for i, guard in ipairs(guards) do
