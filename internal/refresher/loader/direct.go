@@ -127,13 +127,13 @@ func (d *direct) enter(s span) error {
 	}
 }
 
-// take returns a connection that is idle and still good, or a new one.
+// take returns a connection that is idle, or a new one.
 func (d *direct) take(s span) (*wire, error) {
 	if err := s.Err(); err != nil {
 		return nil, err
 	}
 	for w := d.pop(); w != nil; w = d.pop() {
-		if w.used = true; w.conn.SetDeadline(s.deadline) == nil && w.quiet() {
+		if w.used = true; w.in.Buffered() == 0 && w.conn.SetDeadline(s.deadline) == nil {
 			return w, nil
 		}
 		w.close()
@@ -145,11 +145,15 @@ func (d *direct) take(s span) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(s.deadline); err != nil {
+	w, err := newWire(conn)
+	if err == nil {
+		err = conn.SetDeadline(s.deadline)
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	return newWire(conn), nil
+	return w, nil
 }
 
 func (d *direct) pop() *wire {

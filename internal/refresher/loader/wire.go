@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -16,6 +17,9 @@ import (
 
 // errNoAnswer is in the error of a call to which not a byte was answered.
 var errNoAnswer = errors.New("no answer")
+
+// errStale is that of a connection that was idle and cannot be used any more.
+var errStale = fmt.Errorf("the connection was closed: %w", errNoAnswer)
 
 // maxKeptBytes is how much room for requests a connection keeps.
 const maxKeptBytes = 16 << 10
@@ -33,21 +37,20 @@ type wire struct {
 	used  bool        // it served a call before
 	free  func() bool // ends the hold of the call's context, and says whether it was not yet used
 
-	peek  func(fd uintptr) bool // made once, as it would be allocated for each call
-	alive bool                  // its result
+	turn  func(fd uintptr) bool // made once, as it would be allocated for each call
+	asked bool                  // by it
+	sent  int                   // of out; less than nothing if the connection is not what it was
 }
 
-func newWire(conn net.Conn) *wire {
-	w := &wire{conn: conn}
+func newWire(conn net.Conn) (*wire, error) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{conn: conn, raw: raw}
 	w.in = bufio.NewReaderSize(w, 4<<10)
-	if c, ok := conn.(syscall.Conn); ok {
-		w.raw, _ = c.SyscallConn()
-	}
-	w.peek = func(fd uintptr) bool {
-		w.alive = silent(fd)
-		return true
-	}
-	return w
+	w.turn = w.takeTurn
+	return w, nil
 }
 
 func (w *wire) close() { _ = w.conn.Close() }
@@ -65,20 +68,14 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// quiet says whether a connection that was idle can be used: the server has
-// neither closed it nor sent anything, which could be taken for the next answer.
-func (w *wire) quiet() bool {
-	if w.raw == nil || w.in.Buffered() > 0 {
-		return false
-	}
-	w.alive = false
-	return w.raw.Read(w.peek) == nil && w.alive
-}
-
 // exchange sends a request, and reads the answer up to its body into c.
 func (w *wire) exchange(request func(b []byte) []byte, c *directCall) error {
 	w.free = context.AfterFunc(c.span.ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
-	err := w.write(request)
+	err := w.ask(request)
+	if errors.Is(err, errStale) {
+		w.free()
+		return err
+	}
 	// A server may answer before it has read everything, and close. What it
 	// said is then worth more than that it did not listen.
 	if _, unread := w.in.Peek(1); unread != nil {
@@ -94,14 +91,40 @@ func (w *wire) exchange(request func(b []byte) []byte, c *directCall) error {
 	return err
 }
 
-func (w *wire) write(request func(b []byte) []byte) error {
+// ask sends a request, and waits for the answer to begin.
+func (w *wire) ask(request func(b []byte) []byte) error {
 	w.left = maxHeaderBytes
 	w.out = request(w.out[:0])
-	_, err := w.conn.Write(w.out)
+	w.asked, w.sent = false, 0
+	err := w.raw.Read(w.turn)
+	switch {
+	case w.sent < 0:
+		return errStale
+	case err == nil && w.sent < len(w.out):
+		_, err = w.conn.Write(w.out[w.sent:])
+	}
 	if cap(w.out) > maxKeptBytes {
 		w.out = nil
 	}
 	return err
+}
+
+// takeTurn sends the request, if the connection can be used: the server has
+// neither closed it nor sent anything, which could be taken for the answer. It
+// is called as one that reads, and says that it has not yet, to be called again
+// once there is something to read: to look for the answer right away would be in
+// vain. What could not be sent at once is left to others.
+func (w *wire) takeTurn(fd uintptr) bool {
+	switch {
+	case w.asked:
+		return true
+	case w.used && !silent(fd):
+		w.sent = -1
+		return true
+	}
+	w.asked = true
+	w.sent = send(fd, w.out)
+	return w.sent < len(w.out)
 }
 
 // readHead reads an answer up to its body.

@@ -18,3 +18,12 @@ func silent(fd uintptr) bool {
 	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK)
 }
+
+// send sends as much as a socket takes at once, and says how much that was.
+func send(fd uintptr, b []byte) int {
+	n, err := syscall.Write(int(fd), b)
+	if err != nil {
+		return 0 // whoever tries again will meet the error
+	}
+	return n
+}

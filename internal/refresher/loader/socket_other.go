@@ -9,3 +9,5 @@ package loader
 const canPeek = false
 
 func silent(uintptr) bool { return false }
+
+func send(uintptr, []byte) int { return 0 }
