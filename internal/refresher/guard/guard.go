@@ -27,7 +27,6 @@ package guard
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -51,7 +50,7 @@ const (
 
 // ErrLost is why a lease's context ended if Redis gave the guard to another,
 // or could not be reached to renew it in time.
-var ErrLost = errors.New("the guard was lost")
+var ErrLost = fmt.Errorf("the guard was lost: %w", context.Canceled)
 
 // Guard takes rebuild locks on one Redis. It is safe for concurrent use.
 type Guard struct {

@@ -19,16 +19,14 @@ type Lease struct {
 	name    string
 	token   string
 	version int64
-
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	place  int // in the hold's leases; -1 if it is not held, or settled
+	context leaseContext
+	place   int // in the hold's leases; -1 if it is not held, or settled
 }
 
-// Context ends when the guard is lost (with ErrLost as its cause), when it has
-// been held for as long as it may be, or when the context that it was acquired
-// with ends. A load must run under it.
-func (l *Lease) Context() context.Context { return l.ctx }
+// Context ends when the guard is lost (with ErrLost), when it has been held for
+// as long as it may be, when it is settled, or when the context that it was
+// acquired with ends. A load must run under it.
+func (l *Lease) Context() context.Context { return &l.context }
 
 // hold is what leases share that were acquired together: how long they may be
 // held, and their renewal.
@@ -36,7 +34,7 @@ type hold struct {
 	guard  *Guard
 	length time.Duration
 	ctx    context.Context
-	stop   context.CancelFunc
+	stop   func()
 
 	mu     sync.Mutex
 	leases []*Lease // not settled
@@ -48,13 +46,24 @@ type hold struct {
 func (h *hold) begin(ctx context.Context, leases []*Lease, deadline time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ctx, h.stop = context.WithDeadline(ctx, deadline)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	ended := context.AfterFunc(ctx, h.over)
+	h.ctx, h.stop = ctx, func() { ended(); cancel() }
 	h.leases = leases
 	for i, l := range leases {
 		l.place = i
-		l.ctx, l.cancel = context.WithCancelCause(h.ctx)
+		l.context.hold = h
 	}
 	h.timer = time.AfterFunc(time.Until(h.until)-h.length*2/3, h.renew)
+}
+
+// over ends the contexts of all leases with the hold's.
+func (h *hold) over() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.leases {
+		l.context.end(h.ctx.Err())
+	}
 }
 
 // renew extends the leases, and looks again after a third of their length. A
@@ -99,7 +108,7 @@ func (h *hold) lose(leases []*Lease, mine []bool) {
 	defer h.mu.Unlock()
 	for i, l := range leases {
 		if l.place >= 0 && (mine == nil || !mine[i]) {
-			l.cancel(ErrLost)
+			l.context.end(ErrLost)
 			h.drop(l)
 		}
 	}
@@ -111,7 +120,7 @@ func (l *Lease) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if l.place >= 0 {
-		l.cancel(nil)
+		l.context.end(context.Canceled)
 		h.drop(l)
 	}
 }

@@ -35,6 +35,7 @@ type wire struct {
 	left  int64  // how much may still be read: headers are bounded
 	since time.Time
 	used  bool        // it served a call before
+	cut   func()      // ends the call
 	free  func() bool // ends the hold of the call's context, and says whether it was not yet used
 
 	turn  func(fd uintptr) bool // made once, as it would be allocated for each call
@@ -50,6 +51,7 @@ func newWire(conn net.Conn) (*wire, error) {
 	w := &wire{conn: conn, raw: raw}
 	w.in = bufio.NewReaderSize(w, 4<<10)
 	w.turn = w.takeTurn
+	w.cut = func() { _ = conn.SetDeadline(time.Unix(1, 0)) }
 	return w, nil
 }
 
@@ -68,9 +70,18 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// afterFunc is context.AfterFunc, which a context may know to do by itself: then
+// it takes much less.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if c, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return c.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
+}
+
 // exchange sends a request, and reads the answer up to its body into c.
 func (w *wire) exchange(request func(b []byte) []byte, c *directCall) error {
-	w.free = context.AfterFunc(c.span.ctx, func() { _ = w.conn.SetDeadline(time.Unix(1, 0)) })
+	w.free = afterFunc(c.span.ctx, w.cut)
 	err := w.ask(request)
 	if errors.Is(err, errStale) {
 		w.free()
