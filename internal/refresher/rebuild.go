@@ -103,8 +103,8 @@ func (r *rebuilder) run(jobs []job) {
 	var (
 		not  []result
 		free []settlement
-		due  []acquired
 	)
+	due := make([]acquired, 0, len(jobs))
 	for i, a := range found {
 		switch res := r.decide(jobs[i], a); {
 		case res.outcome == "":

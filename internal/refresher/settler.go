@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
@@ -71,8 +72,8 @@ func (s *settler) next() []settlement {
 		s.running--
 		return nil
 	}
-	ends := s.queue[:n:n]
-	s.queue = s.queue[n:]
+	ends := slices.Clone(s.queue[:n])
+	s.queue = slices.Delete(s.queue, 0, n) // keeps its room
 	return ends
 }
 
@@ -84,6 +85,9 @@ func (s *settler) settle(ends []settlement) {
 	results := make(map[*lane][]result, 1)
 	for i, did := range s.guard.Settle(context.Background(), all) {
 		r := ends[i].by
+		if results[r.lane] == nil {
+			results[r.lane] = make([]result, 0, len(ends)-i)
+		}
 		results[r.lane] = append(results[r.lane], r.settled(ends[i], did))
 	}
 	for l, some := range results {
