@@ -5,7 +5,6 @@ package refresher
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
@@ -26,6 +25,7 @@ type settler struct {
 
 	mu      sync.Mutex
 	queue   []settlement
+	room    []settlement // the queue's, to begin anew when it is empty
 	running int
 }
 
@@ -40,7 +40,9 @@ type settlement struct {
 func (s *settler) add(ends ...settlement) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue = append(s.queue, ends...)
+	if s.queue = append(s.queue, ends...); cap(s.queue) > cap(s.room) {
+		s.room = s.queue[:0]
+	}
 	if s.running == 0 || s.running < maxSettling && len(s.queue) >= guard.MaxSettle {
 		s.running++
 		go s.run()
@@ -48,17 +50,13 @@ func (s *settler) add(ends ...settlement) {
 }
 
 func (s *settler) run() {
-	for {
-		ends := s.next()
-		if ends == nil {
-			return
-		}
+	for ends := s.next(nil); len(ends) > 0; ends = s.next(ends[:0]) {
 		s.settle(ends)
 	}
 }
 
-// next takes what goes into one script, or ends a run.
-func (s *settler) next() []settlement {
+// next appends to ends what goes into one script; nothing ends a run.
+func (s *settler) next(ends []settlement) []settlement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, bytes := 0, 0
@@ -70,10 +68,12 @@ func (s *settler) next() []settlement {
 	}
 	if n == 0 {
 		s.running--
-		return nil
 	}
-	ends := slices.Clone(s.queue[:n])
-	s.queue = slices.Delete(s.queue, 0, n) // keeps its room
+	ends = append(ends, s.queue[:n]...)
+	clear(s.queue[:n])
+	if s.queue = s.queue[n:]; len(s.queue) == 0 {
+		s.queue = s.room[:0]
+	}
 	return ends
 }
 
