@@ -235,9 +235,10 @@ func (l *lane) room() int {
 	if l.breaker.over(l) > 0 {
 		return 1
 	}
-	room := l.set.MaxConcurrent * l.set.loader.BatchSize()
+	size := l.set.loader.BatchSize()
+	room := l.set.MaxConcurrent * size
 	if mean := l.lead.mean; mean > 0 {
-		room += min(room*int(quick/mean), max(room, ahead))
+		room += min(room*int(quick/mean), max(ahead, 2*size))
 	}
 	return room
 }
