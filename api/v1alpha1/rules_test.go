@@ -91,7 +91,9 @@ var rules = map[string]rule{
 		with("keyspaces.0.loader.http.url", "http://h/{id}").and("keyspaces.0.loader.http.batch.size", 100), batch("size", 100)},
 	"the whole key in a batch's url": {"take the placeholders out of the url, or take out batch",
 		with("keyspaces.0.loader.http.url", "http://h/?key={+key}").and("keyspaces.0.loader.http.batch.size", 100), with("keyspaces.0.loader.http.url", "http://h/?key={+key}")},
-	"onMiss in other words":     {`supported values: "Rebuild", "Ignore"`, with("keyspaces.0.onMiss", "Load"), with("keyspaces.0.onMiss", "Rebuild")},
+	"onMiss in other words": {`supported values: "Rebuild", "Ignore"`, with("keyspaces.0.onMiss", "Load"), with("keyspaces.0.onMiss", "Rebuild")},
+	"misses without events": {"onMiss: Rebuild hears of misses by key events", with("keyspaces.0.onMiss", "Rebuild").and("redis.keyEvents", "Off"),
+		with("keyspaces.0.onMiss", "Ignore").and("redis.keyEvents", "Off")},
 	"keyEvents in other words":  {`supported values: "Auto", "Off", "Configure"`, with("redis.keyEvents", "On"), with("redis.keyEvents", "Configure")},
 	"caching not-found answers": {`supported values: "Delete", "Keep"`, with("keyspaces.0.onNotFound", "Cache"), with("keyspaces.0.onNotFound", "Keep")},
 }
