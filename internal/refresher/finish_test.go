@@ -64,3 +64,29 @@ func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 		}
 	}
 }
+
+// SCAN need not return a key that was not there when it began.
+func TestAKeyThatIsFilledDuringAListingIsNotForgotten(t *testing.T) {
+	w := newWorld(t, 0)
+	set, err := compile(w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sentence, c := range map[string]struct {
+		outcome outcome
+		kept    bool
+	}{"filled": {committed, true}, "not filled": {failed, false}} {
+		l := newLane(New(Options{}), catalog, set, &server{})
+		now := time.Now()
+		l.listing(1)
+		l.missed("product:1", now)
+		j := l.take(l.keys.Find("product:1"), now)
+		l.keys.Rest(j.id)
+		l.inFlight++
+		l.finish(result{job: j, outcome: c.outcome, ttl: set.Expire, took: time.Millisecond, fill: true}, now)
+		l.listed(1, "run", now)
+		if held := l.keys.Find("product:1") != 0; held != c.kept {
+			t.Errorf("%s: held is %v", sentence, held)
+		}
+	}
+}
