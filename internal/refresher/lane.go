@@ -296,13 +296,11 @@ func (l *lane) update(set *settings, srv *server, token string) {
 }
 
 // retime has another lifetime apply to all keys. What they rested for was in
-// proportion to the former one.
+// proportion to the former one; and those that failed may not be due by this one,
+// or else are tried at once.
 func (l *lane) retime(now time.Time) {
-	for key, x := range l.odd {
-		if x.rests = (time.Time{}); x.failures == 0 {
-			l.unexcept(key)
-		}
-	}
+	clear(l.odd)
+	l.failing = 0
 	for id := range l.keys.All() {
 		l.keys.Unmark(id, ours)
 		if l.keys.Marks(id)&(busy|missing|ignored) == 0 {
