@@ -43,6 +43,7 @@ type lane struct {
 	inbox  chan func()
 	done   chan struct{}
 	slots  slots // for loads
+	start  func(*rebuilder, []job)
 
 	// The rest belongs to run.
 	set      *settings
@@ -76,6 +77,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 		inbox: make(chan func(), 64), done: make(chan struct{}),
 		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{}, epoch: time.Now(),
 		metrics: eng.metrics.lane(id, set.Name),
+		start:   func(r *rebuilder, jobs []job) { go r.run(jobs) },
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
@@ -258,7 +260,7 @@ func (l *lane) begin(jobs []job, calls int) {
 	l.asking.Add(int64(calls))
 	l.srv.users.Add(len(jobs))
 	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load(), calls: int64(calls)}
-	go r.run(jobs)
+	l.start(r, jobs)
 }
 
 // ended has the lane take in what became of rebuilds.
