@@ -92,6 +92,9 @@ func (l *lane) finish(r result, now time.Time) {
 	id := l.keys.FindAgain(r.key, r.id)
 	l.inFlight--
 	l.keys.Unmark(id, busy)
+	if r.ttl > 0 || r.outcome == changed { // a listing may have passed its place before it was there
+		l.keys.See(id, l.seen)
+	}
 	if r.failure != nil {
 		l.account.lastFailure = r.failure
 	}

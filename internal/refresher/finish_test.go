@@ -107,7 +107,7 @@ func TestAKeyThatIsWrittenAfterItFailedFailsNoMore(t *testing.T) {
 }
 
 // SCAN need not return a key that was not there when it began.
-func TestAKeyThatIsFilledDuringAListingIsNotForgotten(t *testing.T) {
+func TestAKeyThatAppearsDuringAListingIsNotForgotten(t *testing.T) {
 	w := newWorld(t, 0)
 	set, err := compile(w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }))
 	if err != nil {
@@ -115,8 +115,14 @@ func TestAKeyThatIsFilledDuringAListingIsNotForgotten(t *testing.T) {
 	}
 	for sentence, c := range map[string]struct {
 		outcome outcome
-		kept    bool
-	}{"filled": {committed, true}, "not filled": {failed, false}} {
+		ttl     time.Duration
+		held    bool
+	}{
+		"filled":                     {committed, set.Expire, true},
+		"written by the application": {changed, discover.Missing, true},
+		"and found by the next look": {notDue, set.Expire, true},
+		"not filled":                 {failed, discover.Missing, false},
+	} {
 		l := newLane(New(Options{}), catalog, set, &server{})
 		now := time.Now()
 		l.listing(1)
@@ -124,9 +130,9 @@ func TestAKeyThatIsFilledDuringAListingIsNotForgotten(t *testing.T) {
 		j := l.take(l.keys.Find("product:1"), now)
 		l.keys.Rest(j.id)
 		l.inFlight++
-		l.finish(result{job: j, outcome: c.outcome, ttl: set.Expire, took: time.Millisecond, fill: true}, now)
+		l.finish(result{job: j, outcome: c.outcome, ttl: c.ttl}, now)
 		l.listed(1, "run", now)
-		if held := l.keys.Find("product:1") != 0; held != c.kept {
+		if held := l.keys.Find("product:1") != 0; held != c.held {
 			t.Errorf("%s: held is %v", sentence, held)
 		}
 	}

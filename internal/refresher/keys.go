@@ -188,7 +188,6 @@ func (l *lane) reschedule(id schedule.ID, ttl time.Duration, now time.Time) {
 
 // commit schedules a key that was just written.
 func (l *lane) commit(id schedule.ID, r result, now time.Time) {
-	l.keys.See(id, l.seen) // a listing may have passed its place when it was not there
 	l.expires(id, now.Add(r.ttl))
 	if r.ttl == l.set.Expire {
 		l.unexcept(r.key)
