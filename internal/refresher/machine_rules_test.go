@@ -278,7 +278,7 @@ func (m *machine) latest(id schedule.ID, now time.Time) (at time.Time, why strin
 		return backoff, "it fails"
 	case marks&missing != 0:
 		return backoff, "it is missing"
-	case marks&forced != 0:
+	case marks&(forced|ignored) == forced:
 		return held, "it is to be refreshed on demand"
 	case marks&ignored != 0:
 		return now.Add(max(t.staleAge, time.Second)), "it is ignored"
