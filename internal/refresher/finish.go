@@ -49,7 +49,8 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 	}
 }
 
-// takeIn compares what Redis said of a key with what is known of it.
+// takeIn compares what Redis said of a key with what is known of it. One that was
+// written since it failed does so no more: it is not soon to be tried again.
 func (l *lane) takeIn(id schedule.ID, f discover.Found) {
 	if l.keys.Has(id, busy) || !f.At.After(l.loaded(id)) {
 		return // it speaks of the value before
@@ -62,9 +63,11 @@ func (l *lane) takeIn(id schedule.ID, f discover.Found) {
 			l.keys.Wait(id, f.At)
 		}
 	case f.TTL == discover.NoExpiry:
+		l.forgive(f.Key, f.At)
 		l.ignore(id, f.At)
 	case queued && l.keys.Has(id, ignored): // a TTL says nothing of its type; the next look will
 	case !queued || !l.expects(id, f.TTL, f.At):
+		l.forgive(f.Key, f.At)
 		l.reschedule(id, f.TTL, f.At)
 	}
 }
@@ -89,6 +92,9 @@ func (l *lane) finish(r result, now time.Time) {
 	id := l.keys.FindAgain(r.key, r.id)
 	l.inFlight--
 	l.keys.Unmark(id, busy)
+	if r.ttl > 0 || r.outcome == changed { // a listing may have passed its place before it was there
+		l.keys.See(id, l.seen)
+	}
 	if r.failure != nil {
 		l.account.lastFailure = r.failure
 	}

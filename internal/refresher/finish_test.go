@@ -64,3 +64,76 @@ func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 		}
 	}
 }
+
+// A key that waits for its next try waits for no other: nothing would count it as
+// well again, nor bring it forward, until it is due.
+func TestAKeyThatIsWrittenAfterItFailedFailsNoMore(t *testing.T) {
+	w := newWorld(t, 0)
+	set, err := compile(w.keyspace())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for sentence, c := range map[string]struct {
+		then    func(*lane)
+		failing int
+	}{
+		"nothing is new": {func(l *lane) {
+			l.found([]discover.Found{{Key: "product:1", TTL: set.Expire / 4, At: now.Add(time.Millisecond)}}, 0)
+		}, 1},
+		"written with a lifetime": {func(l *lane) {
+			l.found([]discover.Found{{Key: "product:1", TTL: set.Expire, At: now.Add(time.Millisecond)}}, 0)
+		}, 0},
+		"written without": {func(l *lane) {
+			l.found([]discover.Found{{Key: "product:1", TTL: discover.NoExpiry, At: now.Add(time.Millisecond)}}, 0)
+		}, 0},
+		"its keyspace has other lifetimes": {func(l *lane) {
+			other, err := compile(w.keyspace(func(k *Keyspace) { k.Expire *= 2 }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.update(other, l.srv, "")
+		}, 0},
+	} {
+		l := newLane(New(Options{}), catalog, set, &server{})
+		id := l.track("product:1")
+		l.reschedule(id, set.Expire/4, now)
+		l.inFlight++
+		l.finish(result{job: job{key: "product:1"}, outcome: failed, ttl: set.Expire / 4}, now)
+		if c.then(l); l.failing != c.failing || l.failures("product:1") != c.failing {
+			t.Errorf("%s: %d keys fail, this one %d times, want %d", sentence, l.failing, l.failures("product:1"), c.failing)
+		}
+	}
+}
+
+// SCAN need not return a key that was not there when it began.
+func TestAKeyThatAppearsDuringAListingIsNotForgotten(t *testing.T) {
+	w := newWorld(t, 0)
+	set, err := compile(w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for sentence, c := range map[string]struct {
+		outcome outcome
+		ttl     time.Duration
+		held    bool
+	}{
+		"filled":                     {committed, set.Expire, true},
+		"written by the application": {changed, discover.Missing, true},
+		"and found by the next look": {notDue, set.Expire, true},
+		"not filled":                 {failed, discover.Missing, false},
+	} {
+		l := newLane(New(Options{}), catalog, set, &server{})
+		now := time.Now()
+		l.listing(1)
+		l.missed("product:1", now)
+		j := l.take(l.keys.Find("product:1"), now)
+		l.keys.Rest(j.id)
+		l.inFlight++
+		l.finish(result{job: j, outcome: c.outcome, ttl: c.ttl}, now)
+		l.listed(1, "run", now)
+		if held := l.keys.Find("product:1") != 0; held != c.held {
+			t.Errorf("%s: held is %v", sentence, held)
+		}
+	}
+}

@@ -43,6 +43,7 @@ type lane struct {
 	inbox  chan func()
 	done   chan struct{}
 	slots  slots // for loads
+	start  func(*rebuilder, []job)
 
 	// The rest belongs to run.
 	set      *settings
@@ -76,6 +77,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 		inbox: make(chan func(), 64), done: make(chan struct{}),
 		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{}, epoch: time.Now(),
 		metrics: eng.metrics.lane(id, set.Name),
+		start:   func(r *rebuilder, jobs []job) { go r.run(jobs) },
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
@@ -259,7 +261,7 @@ func (l *lane) begin(jobs []job, calls int) {
 	l.asking.Add(int64(calls))
 	l.srv.users.Add(len(jobs))
 	r := &rebuilder{lane: l, ctx: l.ctx, set: l.set, srv: l.srv, lead: l.lead.ahead(), limiter: l.limiter, probes: l.open.Load(), calls: int64(calls)}
-	go r.run(jobs)
+	l.start(r, jobs)
 }
 
 // ended has the lane take in what became of rebuilds.
@@ -297,13 +299,11 @@ func (l *lane) update(set *settings, srv *server, token string) {
 }
 
 // retime has another lifetime apply to all keys. What they rested for was in
-// proportion to the former one.
+// proportion to the former one; and those that failed may not be due by this one,
+// or else are tried at once.
 func (l *lane) retime(now time.Time) {
-	for key, x := range l.odd {
-		if x.rests = (time.Time{}); x.failures == 0 {
-			l.unexcept(key)
-		}
-	}
+	clear(l.odd)
+	l.failing = 0
 	for id := range l.keys.All() {
 		l.keys.Unmark(id, ours)
 		if l.keys.Marks(id)&(busy|missing|ignored) == 0 {
