@@ -50,7 +50,7 @@ func (m *machine) act() {
 		m.update(m.l.set, fmt.Sprint("token ", m.tokens))
 	case n < 74:
 		m.l.wait(func() { m.l.publish() })
-	case m.once:
+	case m.mild:
 	case n < 76:
 		m.change()
 	case n < 78:
@@ -78,7 +78,7 @@ func (m *machine) write() {
 		expiry = now.Add(expire * part / 1000)
 	}
 	switch {
-	case m.once: // always a lifetime that can be kept
+	case m.mild: // always a lifetime that can be kept
 	case roll < 3:
 		kind, expiry = "", time.Time{}
 	case roll < 4:
@@ -94,7 +94,7 @@ func (m *machine) write() {
 	switch {
 	case kind == "" && was != guard.Missing:
 		m.hear(s, watch.Gone)
-	case m.once || kind != "" && was == guard.Missing:
+	case m.mild || kind != "" && was == guard.Missing:
 		m.hear(s, watch.Created)
 	}
 }
@@ -281,7 +281,7 @@ func (m *machine) load(r *http.Request, keys []string) (values map[string]string
 		s, roll, part := m.keys[keys[m.pick(len(keys))]], m.pick(6), time.Duration(m.pick(1000))
 		m.mu.Lock()
 		switch expire := m.kind.Expire; {
-		case m.once:
+		case m.mild:
 			s.put("string", time.Now().Add(expire))
 		case roll == 0:
 			s.put("", time.Time{})

@@ -135,7 +135,7 @@ func (m *machine) unheard(s *subject) { s.failed, s.served, s.told = true, "", 0
 
 // expired sees a key's lifetime end.
 func (m *machine) expired(s *subject, now time.Time) {
-	if m.once && s.told != 0 {
+	if m.mild && s.told != 0 {
 		m.failed("%s expires, which the lane was told of, at %s", s.name, now)
 	}
 }

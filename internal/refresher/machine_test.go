@@ -25,7 +25,7 @@ type machine struct {
 	l    *lane
 	srv  *server
 	kind Keyspace // what it is first
-	once bool     // nothing goes wrong, and the lane is told of all: then no key expires
+	mild bool     // nothing goes wrong, and the lane is told of all: then no key expires
 
 	standby atomic.Bool
 	foreign atomic.Pointer[string] // a key that is another engine's
@@ -93,7 +93,7 @@ var moods = []mood{
 func newMachine(t testing.TB, seed uint64) *machine {
 	m := &machine{
 		t: t, rnd: rand.New(rand.NewPCG(seed, 1)), keys: map[string]*subject{}, guards: map[string]*subject{},
-		once: seed%4 == 0, temper: moods[0],
+		mild: seed%4 == 0, temper: moods[0],
 	}
 	expire := time.Duration(20+m.rnd.IntN(100)) * time.Second
 	for i := range 8 + m.rnd.IntN(32) {
@@ -171,7 +171,7 @@ func (m *machine) play(rounds int) {
 	for range rounds {
 		for range 1 + m.pick(3) {
 			mood := moods[m.pick(len(moods))]
-			if m.once {
+			if m.mild {
 				mood = moods[0]
 				mood.writes, mood.interferes = 0.1, 0.02
 			}
