@@ -106,6 +106,7 @@ func (l *lane) missed(key string, now time.Time) {
 	}
 	if id == 0 {
 		id = l.track(key)
+		l.keys.See(id, l.seen) // a listing will not
 		l.keys.SetExpiry(id, now.Add(l.set.Expire-l.set.DueAfter))
 	}
 	l.keys.Mark(id, wanted)

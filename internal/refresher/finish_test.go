@@ -116,17 +116,22 @@ func TestAKeyThatAppearsDuringAListingIsNotForgotten(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		outcome outcome
 		ttl     time.Duration
+		waits   bool // until the listing has ended
 		held    bool
 	}{
-		"filled":                     {committed, set.Expire, true},
-		"written by the application": {changed, discover.Missing, true},
-		"and found by the next look": {notDue, set.Expire, true},
-		"not filled":                 {failed, discover.Missing, false},
+		"filled":                     {committed, set.Expire, false, true},
+		"filled later":               {committed, set.Expire, true, true},
+		"written by the application": {changed, discover.Missing, false, true},
+		"and found by the next look": {notDue, set.Expire, false, true},
+		"not filled":                 {failed, discover.Missing, false, false},
 	} {
 		l := newLane(New(Options{}), catalog, set, &server{})
 		now := time.Now()
 		l.listing(1)
 		l.missed("product:1", now)
+		if c.waits {
+			l.listed(1, "run", now)
+		}
 		j := l.take(l.keys.Find("product:1"), now)
 		l.keys.Rest(j.id)
 		l.inFlight++
