@@ -95,9 +95,8 @@ func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.D
 	}
 	before, after := s.policy, *s.policy
 	after.Status = status(s, now)
-	if !worthWriting(&before.Status, &after.Status, now) {
-		since := now.Sub(before.Status.LastMeasureTime.Time) % reportInterval
-		return max(time.Second, reportInterval-since), nil
+	if !worthWriting(before.UID, &before.Status, &after.Status, now) {
+		return untilReport(before.UID, before.Status.LastMeasureTime.Time, now), nil
 	}
 	if reflect.DeepEqual(before.Status, after.Status) {
 		return reportInterval, nil
@@ -108,7 +107,7 @@ func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.D
 		return 0, err
 	}
 	r.tell(before, &after)
-	return reportInterval, nil
+	return untilReport(before.UID, now, now), nil
 }
 
 // onlyStatus is a policy's name and status.
