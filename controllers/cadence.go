@@ -84,13 +84,12 @@ func said(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
 }
 
 // alike says that two statuses which say the same have hardly other numbers. What
-// follows from others is not looked at: rates from refreshes and keys, shares from
-// counts. Nor is the oldest value, which is another whenever a key is written.
+// follows from others is not looked at: rates from refreshes and keys, sums and shares
+// from counts. Nor is the oldest value, which is another whenever a key is written.
 func alike(a, b *cachev1alpha1.CachePolicyStatus) bool {
-	return a.LastRefreshTime.Equal(b.LastRefreshTime) && (a.Fresh == "") == (b.Fresh == "") &&
-		slices.EqualFunc(a.Conditions, b.Conditions, func(a, b metav1.Condition) bool {
-			return wording(a.Message) == wording(b.Message)
-		}) &&
+	return slices.EqualFunc(a.Conditions, b.Conditions, func(a, b metav1.Condition) bool {
+		return wording(a.Message) == wording(b.Message)
+	}) &&
 		slices.EqualFunc(a.Keyspaces, b.Keyspaces, func(a, b cachev1alpha1.KeyspaceStatus) bool {
 			return a.Name == b.Name && a.LastRefreshTime.Equal(b.LastRefreshTime) &&
 				equality.Semantic.DeepEqual(a.LastFailure, b.LastFailure) &&

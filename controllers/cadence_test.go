@@ -12,7 +12,6 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
-	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
@@ -100,14 +99,6 @@ func TestWorthWriting(t *testing.T) {
 		t.Error("the first status is not worth it")
 	}
 
-	t.Run("a share that cannot be told any more is worth it", func(t *testing.T) {
-		s := at(redisDown)
-		s.policy.Status = status(s, began)
-		s.snapshot.Redis = redisconn.Status{Reason: redisconn.Connected}
-		if next := status(s, began.Add(time.Second)); !worthWriting(one, &s.policy.Status, &next, began.Add(time.Second)) {
-			t.Error("it is not")
-		}
-	})
 	t.Run("another problem of the same kind is worth it at once", func(t *testing.T) {
 		s := well(broken)
 		s.policy.Status = status(s, began)
