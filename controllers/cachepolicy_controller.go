@@ -8,7 +8,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,7 +43,8 @@ type CachePolicyReconciler struct {
 	Now      func() time.Time // time.Now if nil
 	Parallel int              // policies reconciled at once; 4 if 0
 
-	secrets *secretCache
+	secrets  *secretCache
+	enforced enforced
 }
 
 // +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies,verbs=list;watch
@@ -58,7 +57,7 @@ type CachePolicyReconciler struct {
 func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	id := refresher.ID{Namespace: req.Namespace, Name: req.Name}
 	policy := &cachev1alpha1.CachePolicy{}
-	err := r.Get(ctx, req.NamespacedName, policy)
+	err := r.Get(ctx, req.NamespacedName, policy, client.UnsafeDisableDeepCopy) // so it must not be changed
 	if client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, fmt.Errorf("read the policy: %w", err)
 	}
@@ -87,54 +86,6 @@ func (r *CachePolicyReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
-// enforce puts the spec into force. An error that is a *problem says why that
-// cannot be; then what was in force before stays so. An exception is a conflict:
-// keyspaces that an older policy claims go out of force.
-func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, policy *cachev1alpha1.CachePolicy, leads bool) error {
-	if policy.Spec.Suspend {
-		r.remove(id)
-		return nil
-	}
-	if p := selfConflict(policy); p != nil {
-		return p
-	}
-	secrets, err := r.secrets.of(ctx, policy)
-	if err != nil {
-		return err
-	}
-	plan, err := plan(policy, secrets)
-	if err != nil {
-		return err
-	}
-	if !leads {
-		plan.Refresh, plan.RefreshOnly = "", nil
-	}
-	others, err := overlapping(ctx, r.Client, policy)
-	if err != nil {
-		return err
-	}
-	conflict := yield(&plan, policy, others)
-	if len(plan.Keyspaces) == 0 {
-		r.Engine.Remove(id)
-		return conflict
-	}
-	if err := r.Engine.Apply(id, plan); errors.Is(err, refresher.ErrClosed) {
-		return err
-	} else if err != nil {
-		return problemf(cachev1alpha1.ReasonInvalidSpec, "%v", err)
-	}
-	if conflict != nil {
-		return conflict
-	}
-	return nil
-}
-
-// remove ends the work on a policy.
-func (r *CachePolicyReconciler) remove(id refresher.ID) {
-	r.Engine.Remove(id)
-	r.secrets.forget(types.NamespacedName(id))
-}
-
 // report writes the status if it is worth it, tells of a change, and says when
 // to report again.
 func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.Duration, error) {
@@ -142,20 +93,26 @@ func (r *CachePolicyReconciler) report(ctx context.Context, s situation) (time.D
 	if r.Now != nil {
 		now = r.Now()
 	}
-	before := s.policy.DeepCopy()
-	s.policy.Status = status(s, now)
-	if !worthWriting(&before.Status, &s.policy.Status, now) {
-		since := now.Sub(before.Status.LastMeasureTime.Time) % reportInterval
-		return max(time.Second, reportInterval-since), nil
+	before, after := s.policy, *s.policy
+	after.Status = status(s, now)
+	if !worthWriting(before.UID, &before.Status, &after.Status, now) {
+		return untilReport(before.UID, before.Status.LastMeasureTime.Time, now), nil
 	}
-	if reflect.DeepEqual(before.Status, s.policy.Status) {
+	if reflect.DeepEqual(before.Status, after.Status) {
 		return reportInterval, nil
 	}
-	if err := r.Status().Patch(ctx, s.policy, client.MergeFrom(before)); err != nil {
+	// The patch is made of nothing but the status: the rest is the same, and costs.
+	from, to := onlyStatus(before), onlyStatus(&after)
+	if err := r.Status().Patch(ctx, to, client.MergeFrom(from)); err != nil {
 		return 0, err
 	}
-	r.tell(before, s.policy)
-	return reportInterval, nil
+	r.tell(before, &after)
+	return untilReport(before.UID, now, now), nil
+}
+
+// onlyStatus is a policy's name and status.
+func onlyStatus(p *cachev1alpha1.CachePolicy) *cachev1alpha1.CachePolicy {
+	return &cachev1alpha1.CachePolicy{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, Status: p.Status}
 }
 
 // tell emits an event when the policy's summary changes, and when a refresh on

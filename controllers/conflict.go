@@ -28,15 +28,19 @@ const claimIndex = "spec.claims"
 // told apart when they are compared.
 const maxBeginning = 64
 
-// claims are the values by which a policy is found.
+// claims are the values by which a policy is found, each once: its keyspaces often
+// begin alike, and the index is kept anew with every status that is written.
 func claims(p *cachev1alpha1.CachePolicy) []string {
 	var found []string
-	at := endpoint(p)
+	at, known := endpoint(p), map[string]bool{}
 	for _, k := range p.Spec.Keyspaces {
 		begins := beginning(k.Key)
-		found = append(found, exactly(at, begins))
-		for i := range len(begins) + 1 {
+		for i := len(begins); i >= 0 && !known[begins[:i]]; i-- { // with a beginning, its own ones are known
+			known[begins[:i]] = true
 			found = append(found, below(at, begins[:i]))
+		}
+		if is := exactly(at, begins); !slices.Contains(found, is) {
+			found = append(found, is)
 		}
 	}
 	return found
@@ -62,7 +66,7 @@ func endpoint(p *cachev1alpha1.CachePolicy) string {
 }
 
 // overlapping are the other policies that claim keys of p on the same Redis, the
-// oldest first.
+// oldest first. They may be the cache's: they must not be changed.
 func overlapping(ctx context.Context, c client.Reader, p *cachev1alpha1.CachePolicy) ([]cachev1alpha1.CachePolicy, error) {
 	at, asked := endpoint(p), map[string]bool{}
 	for _, k := range p.Spec.Keyspaces {
@@ -75,7 +79,7 @@ func overlapping(ctx context.Context, c client.Reader, p *cachev1alpha1.CachePol
 	found := map[types.UID]cachev1alpha1.CachePolicy{}
 	for value := range asked {
 		var list cachev1alpha1.CachePolicyList
-		if err := c.List(ctx, &list, client.MatchingFields{claimIndex: value}); err != nil {
+		if err := c.List(ctx, &list, client.MatchingFields{claimIndex: value}, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("list the policies of the same Redis: %w", err)
 		}
 		for _, o := range list.Items {

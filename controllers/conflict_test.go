@@ -169,6 +169,23 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// What policies are found by is written anew with each status: beginnings that
+// keyspaces share must not count for each of them.
+func TestClaimsAreNamedOnce(t *testing.T) {
+	found := claims(born("me", time.Time{}, "ab:{id}", "ac:{id}", "ab:{id}:x", "a{id}"))
+	slices.Sort(found)
+	var want []string
+	for _, begins := range []string{"", "a", "ab", "ab:", "ac", "ac:"} {
+		want = append(want, below("redis.shop.svc:6379/0", begins))
+	}
+	for _, begins := range []string{"a", "ab:", "ac:"} {
+		want = append(want, exactly("redis.shop.svc:6379/0", begins))
+	}
+	if slices.Sort(want); !slices.Equal(found, want) {
+		t.Errorf("got %q, want %q", found, want)
+	}
+}
+
 // The index finds what comparing all with all finds.
 func TestOverlapping(t *testing.T) {
 	long := strings.Repeat("x", maxBeginning)

@@ -96,7 +96,7 @@ func (c *secretCache) of(ctx context.Context, p *cachev1alpha1.CachePolicy) (sec
 func (c *secretCache) get(ctx context.Context, name types.NamespacedName, held *corev1.Secret) (*corev1.Secret, error) {
 	meta := &metav1.PartialObjectMetadata{}
 	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	if err := c.metadata.Get(ctx, name, meta); apierrors.IsNotFound(err) {
+	if err := c.metadata.Get(ctx, name, meta, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("look up Secret %s: %w", name, err)

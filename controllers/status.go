@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -18,14 +17,6 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 	"github.com/keepfresh/keepfresh/internal/review"
-)
-
-const (
-	// reportInterval lies at least between two writes of a policy's numbers.
-	reportInterval = 30 * time.Second
-	// heartbeat is after how long the numbers are written though they are the
-	// same, so that all can see that somebody looks.
-	heartbeat = 3 * time.Minute
 )
 
 // situation is all that a status is made of, besides the time.
@@ -274,40 +265,6 @@ func listed(s refresher.Snapshot) bool {
 // settled says that what was due in them at first has been refreshed.
 func settled(s refresher.Snapshot) bool {
 	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Settled })
-}
-
-// worthWriting says whether a new status has to be written now: at once if it
-// says something new, after reportInterval if only its numbers differ, and after
-// a heartbeat if not even they do.
-func worthWriting(before, after *cachev1alpha1.CachePolicyStatus, now time.Time) bool {
-	if before.LastMeasureTime == nil || !equality.Semantic.DeepEqual(said(before), said(after)) {
-		return true
-	}
-	age := now.Sub(before.LastMeasureTime.Time)
-	return age >= heartbeat || age >= reportInterval && !equality.Semantic.DeepEqual(untimed(before), untimed(after))
-}
-
-// untimed is a status without when it was taken.
-func untimed(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
-	out := *s
-	out.LastMeasureTime = nil
-	return out
-}
-
-// said is what a status says, without its numbers: of the messages only that of
-// Stalled, as it names what has to be changed.
-func said(s *cachev1alpha1.CachePolicyStatus) cachev1alpha1.CachePolicyStatus {
-	out := cachev1alpha1.CachePolicyStatus{
-		ObservedGeneration: s.ObservedGeneration, LastHandledRefreshAt: s.LastHandledRefreshAt, Redis: s.Redis,
-	}
-	for _, c := range s.Conditions {
-		said := metav1.Condition{Type: c.Type, Status: c.Status, Reason: c.Reason, ObservedGeneration: c.ObservedGeneration}
-		if c.Type == cachev1alpha1.ConditionStalled {
-			said.Message = c.Message
-		}
-		out.Conditions = append(out.Conditions, said)
-	}
-	return out
 }
 
 func timestamp(t time.Time) *metav1.Time {

@@ -390,57 +390,6 @@ func TestARefreshOnDemandIsEchoedWhenItIsDone(t *testing.T) {
 	}
 }
 
-func TestWorthWriting(t *testing.T) {
-	written := well()
-	written.policy.Status = status(written, now)
-	at := func(change ...func(*situation)) situation {
-		s := well(change...)
-		s.policy.Status = *written.policy.Status.DeepCopy()
-		return s
-	}
-	number := func(s *situation) { s.snapshot.Keyspaces[0] = healthy("products", 11) }
-
-	tests := map[string]struct {
-		after time.Duration
-		situation
-		want bool
-	}{
-		"nothing new is not worth it":                  {time.Second, at(), false},
-		"a number is not worth it at once":             {29 * time.Second, at(number), false},
-		"a number is worth it after 30 s":              {30 * time.Second, at(number), true},
-		"the same numbers are not worth it after 30 s": {2 * time.Minute, at(), false},
-		"but they are after 3 minutes":                 {3 * time.Minute, at(), true},
-		"a condition that flips is worth it at once":   {time.Second, at(loaderDown), true},
-		"a reason that changes is worth it at once":    {time.Second, at(redisDown), true},
-		"a condition that goes is worth it at once":    {time.Second, at(longGuard), true},
-		"a message with other numbers is not worth it": {time.Second, at(func(s *situation) { s.snapshot.Redis.Message = "Redis 8 answers" }), false},
-		"a new generation is worth it at once":         {time.Second, at(func(s *situation) { s.policy.Generation++ }), true},
-		"a refresh that is done is worth it at once":   {time.Second, at(func(s *situation) { s.snapshot.Refreshed = "token" }), true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			later := now.Add(test.after)
-			next := status(test.situation, later)
-			if got := worthWriting(&test.policy.Status, &next, later); got != test.want {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-	if next := status(well(), now); !worthWriting(&cachev1alpha1.CachePolicyStatus{}, &next, now) {
-		t.Error("the first status is not worth it")
-	}
-
-	t.Run("another problem of the same kind is worth it at once", func(t *testing.T) {
-		s := well(broken)
-		s.policy.Status = status(s, now)
-		s.problem = problemf(cachev1alpha1.ReasonSecretNotFound, "there is no other Secret")
-		next := status(s, now.Add(time.Second))
-		if !worthWriting(&s.policy.Status, &next, now.Add(time.Second)) {
-			t.Error("it is not")
-		}
-	})
-}
-
 func TestShorten(t *testing.T) {
 	tests := map[string]struct{ message, want string }{
 		"what fits stays":                  {strings.Repeat("x", 1024), strings.Repeat("x", 1024)},

@@ -13,11 +13,9 @@ import (
 
 const million = 1_000_000
 
-// window is how long a load is looked at, at rest.
-const window = 10 * time.Second
-
-// percents is how much of a core this process uses, looked at so many times.
-func percents(ctx context.Context) ([]float64, error) {
+// percents is how much of a core this process uses, at rest, in rounds of a window
+// each.
+func percents(ctx context.Context, window time.Duration) ([]float64, error) {
 	var found []float64
 	for range rounds {
 		began, used := time.Now(), cpu()
@@ -47,7 +45,7 @@ var idle = benchmark{
 			return nil, err
 		}
 		// The lists that a full listing follows come at intervals of minutes.
-		found, err := percents(ctx)
+		found, err := percents(ctx, 10*time.Second)
 		if err != nil {
 			return nil, err
 		}

@@ -255,6 +255,7 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
 		}
 	}
+	snap.Keyspaces = make([]KeyspaceSnapshot, 0, len(p.plan.Keyspaces))
 	for _, k := range p.plan.Keyspaces {
 		if took := p.srv.took.Load(); took > 0 && !k.kept() {
 			snap.ShortestExpire = max(snap.ShortestExpire, newTiming(k).keptByListing(time.Duration(took)))

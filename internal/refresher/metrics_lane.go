@@ -21,6 +21,12 @@ type laneMetrics struct {
 	gone                                     prometheus.Counter
 	expire, staleAge, settled                prometheus.Gauge
 	required, lead, queue, late, open, redis prometheus.Gauge
+
+	read, unread prometheus.Counter
+
+	// From the first listing on.
+	fresh prometheus.Gauge
+	keys  []prometheus.Gauge // by state, as stateLabel has them
 }
 
 func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
@@ -40,7 +46,8 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 	for _, o := range []outcome{committed, failed, held} {
 		l.rebuilds.WithLabelValues(string(o))
 	}
-	l.sampled(0, 0)
+	sampled := m.sampled.MustCurryWith(k)
+	l.read, l.unread = sampled.WithLabelValues("yes"), sampled.WithLabelValues("no")
 	return l
 }
 
@@ -60,9 +67,8 @@ func (l *laneMetrics) observe(r result) {
 
 // sampled counts keys that somebody had read, and that nobody had.
 func (l *laneMetrics) sampled(read, unread int) {
-	sampled := l.all.sampled.MustCurryWith(l.keyspace)
-	sampled.WithLabelValues("yes").Add(float64(read))
-	sampled.WithLabelValues("no").Add(float64(unread))
+	l.read.Add(float64(read))
+	l.unread.Add(float64(unread))
 }
 
 // refreshed notes how long a key had been stale when it was refreshed.
@@ -99,16 +105,21 @@ func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, lead time.Dur
 	if !k.Listed {
 		return // the numbers say nothing yet, or are the last known ones
 	}
-	keys := l.all.keys.MustCurryWith(l.keyspace)
-	keys.WithLabelValues("fresh").Set(float64(k.Fresh))
-	keys.WithLabelValues("stale").Set(float64(k.Stale))
-	keys.WithLabelValues("missing").Set(float64(k.Missing))
-	keys.WithLabelValues("ignored").Set(float64(k.Ignored))
+	if l.keys == nil {
+		keys := l.all.keys.MustCurryWith(l.keyspace)
+		for _, state := range stateLabel.Values {
+			l.keys = append(l.keys, keys.WithLabelValues(state))
+		}
+		l.fresh = l.all.fresh.With(l.keyspace)
+	}
+	for i, n := range []int64{k.Fresh, k.Stale, k.Missing, k.Ignored} {
+		l.keys[i].Set(float64(n))
+	}
 	ratio := 1.0
 	if k.Keys > 0 {
 		ratio = float64(k.Fresh) / float64(k.Keys)
 	}
-	l.all.fresh.With(l.keyspace).Set(ratio)
+	l.fresh.Set(ratio)
 }
 
 func one(yes bool) float64 {
