@@ -284,7 +284,8 @@ func (m *model) check() {
 		if waits != (place == waiting) || m.s.Resting(id) != (place == resting) {
 			m.t.Fatalf("%q waits: %v, rests: %v, want %+v", name, waits, m.s.Resting(id), w)
 		}
-		if d := at.Sub(w.until); waits && w.until.Sub(start) < horizon*Tick && (d < 0 || d >= Tick) {
+		early := at.Before(w.until) && w.until.After(m.now) // else it is the same
+		if waits && w.until.Sub(start) < horizon*Tick && (early || at.Sub(w.until) >= Tick) {
 			m.t.Fatalf("%q waits until %s, want %s", name, at, w.until)
 		}
 		if want := place == due || waits && !at.After(m.now); m.s.Queued(id, m.now) != want {
