@@ -88,9 +88,7 @@ func cycle(s *schedule.Schedule, now time.Time) (n int) {
 	}
 	for s.Due() > 0 {
 		ids := some[:s.Pop(some[:])]
-		for i, id := range ids {
-			names[i] = s.Name(id)
-		}
+		s.Names(ids, names[:0])
 		for i, id := range ids {
 			id = s.FindAgain(names[i], id)
 			s.SetExpiry(id, now.Add(2*life))

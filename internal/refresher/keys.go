@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
@@ -67,7 +68,7 @@ func (l *lane) except(key string, x exception) {
 	if x.failures > 0 {
 		l.failing++
 	}
-	l.odd[key] = &x
+	l.odd[strings.Clone(key)] = &x // alone: a key that was taken shares its memory with others
 }
 
 func (l *lane) unexcept(key string) {

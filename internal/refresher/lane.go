@@ -206,6 +206,7 @@ func (l *lane) dispatch(now time.Time) time.Duration {
 func (l *lane) takeDue(keys, most int, now time.Time) (jobs []job, calls int) {
 	ids := make([]schedule.ID, keys)
 	ids = ids[:l.keys.Pop(ids)]
+	names := l.keys.Names(ids, make([]string, 0, len(ids)))
 	jobs, of := make([]job, 0, len(ids)), tally{}
 	for i, id := range ids {
 		if of.add(l.most(id)) {
@@ -217,7 +218,7 @@ func (l *lane) takeDue(keys, most int, now time.Time) (jobs []job, calls int) {
 			}
 			return jobs, most
 		}
-		jobs = append(jobs, l.take(id, now))
+		jobs = append(jobs, l.take(id, names[i], now))
 	}
 	return jobs, calls
 }
@@ -246,8 +247,8 @@ func (l *lane) room() int {
 }
 
 // take makes a job of a key.
-func (l *lane) take(id schedule.ID, now time.Time) job {
-	j := job{key: l.keys.Name(id), id: id, most: l.most(id), looked: now, missed: l.keys.Has(id, wanted)}
+func (l *lane) take(id schedule.ID, key string, now time.Time) job {
+	j := job{key: key, id: id, most: l.most(id), looked: now, missed: l.keys.Has(id, wanted)}
 	l.keys.Mark(id, busy)
 	if l.keys.Has(id, forced) {
 		j.token = l.force.token

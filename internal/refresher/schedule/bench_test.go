@@ -38,7 +38,10 @@ func BenchmarkCycle(b *testing.B) {
 			s := filled(b, n, start)
 			now := start
 			b.ResetTimer()
-			var ids [128]ID
+			var (
+				ids   [128]ID
+				names [128]string
+			)
 			for done := 0; done < b.N; {
 				now, _ = s.Next(now)
 				for k := s.Come(now, ids[:]); k > 0; k = s.Come(now, ids[:]) {
@@ -47,8 +50,9 @@ func BenchmarkCycle(b *testing.B) {
 					}
 				}
 				for k := s.Pop(ids[:]); k > 0; k = s.Pop(ids[:]) {
-					for _, id := range ids[:k] {
-						id = s.FindAgain(s.Name(id), id)
+					s.Names(ids[:k], names[:0])
+					for i, id := range ids[:k] {
+						id = s.FindAgain(names[i], id)
 						s.SetExpiry(id, now.Add(2*life))
 						s.Wait(id, now.Add(life))
 					}

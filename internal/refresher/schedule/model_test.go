@@ -61,8 +61,9 @@ func (m *model) step() {
 	if again := m.s.FindAgain(name, ID(m.rnd.IntN(m.s.Len()+2))); again != id {
 		m.t.Fatalf("%q is number %d, and found again as %d", name, id, again)
 	}
-	if q := []*wheel{&m.s.waits, &m.s.dues}[m.rnd.IntN(2)]; !q.wide && m.rnd.IntN(2000) == 0 {
-		m.s.widen(q)
+	if m.rnd.IntN(1000) == 0 {
+		m.flurry()
+		return
 	}
 	if w == nil {
 		m.s.Add(name)
@@ -96,6 +97,74 @@ func (m *model) step() {
 	case 7:
 		m.now = m.now.Add(m.span().Abs())
 		m.come()
+	}
+}
+
+// flurry puts one key again and again where it leaves before its time, so often
+// that what is noted of it for nothing has to go.
+func (m *model) flurry() {
+	for name, w := range m.keys {
+		id, to := m.s.Find(name), m.rnd.IntN(3)
+		for range 2*len(m.keys) + 4*tolerated {
+			m.s.Rest(id)
+			switch to {
+			case 0:
+				m.s.Wait(id, m.now.Add(m.span()))
+			case 1:
+				m.s.SetExpiry(id, m.now.Add(m.span().Abs()))
+				m.s.MakeDue(id)
+			case 2: // late, if others are due
+				m.s.SetExpiry(id, start)
+				m.s.MakeDue(id)
+			}
+			m.checkWaste()
+		}
+		m.s.Rest(id)
+		w.place, w.expiry = resting, m.s.Expiry(id)
+		return
+	}
+}
+
+// checkWaste holds what is noted for nothing against what may be.
+func (m *model) checkWaste() {
+	most := m.s.Len()/2 + tolerated
+	for queue, waste := range map[string]int{
+		"that wait": m.s.waits.noted - m.s.waits.n,
+		"due":       m.s.dues.noted - m.s.dues.n,
+		"late":      len(m.s.lates) - m.s.late,
+	} {
+		if waste < 0 || waste > most {
+			m.t.Fatalf("of %d keys, %d are noted among those %s for nothing, want at most %d", m.s.Len(), waste, queue, most)
+		}
+	}
+}
+
+// checkNoted counts what a wheel has noted.
+func (m *model) checkNoted(w *wheel) {
+	noted, chunks := 0, 0
+	for _, l := range w.levels {
+		if l == nil {
+			continue
+		}
+		for slot, number := range l.first {
+			if some := l.set[slot>>6]>>(slot&63)&1 == 1; some != (number != 0) {
+				m.t.Fatalf("slot %d has chunk %d, and some keys: %v", slot, number, some)
+			}
+			for ; number != 0; number = w.chunk(number).next {
+				noted += int(w.chunk(number).n)
+				chunks++
+			}
+		}
+	}
+	for number := w.spare; number != 0; number = w.chunk(number).next {
+		chunks++
+	}
+	made := 0
+	for _, page := range w.chunks {
+		made += len(page)
+	}
+	if noted != w.noted || chunks != max(0, made-1) {
+		m.t.Fatalf("%d entries in %d chunks, want %d in %d", noted, chunks, w.noted, made-1)
 	}
 }
 
@@ -180,7 +249,11 @@ func (m *model) check() {
 	if m.s.Len() != len(m.keys) {
 		m.t.Fatalf("%d keys, want %d", m.s.Len(), len(m.keys))
 	}
+	m.checkWaste()
+	m.checkNoted(&m.s.waits)
+	m.checkNoted(&m.s.dues)
 	names := map[string]bool{}
+	var all []ID
 	dues := 0
 	for id := range m.s.All() {
 		name := m.s.Name(id)
@@ -189,6 +262,7 @@ func (m *model) check() {
 			m.t.Fatalf("%q is there", name)
 		}
 		names[name] = true
+		all = append(all, id)
 		if got := m.s.Find(name); got != id {
 			m.t.Fatalf("%q is found as number %d, it is %d", name, got, id)
 		}
@@ -205,6 +279,22 @@ func (m *model) check() {
 		}
 		if place == due {
 			dues++
+		}
+		at, waits := m.s.Until(id)
+		if waits != (place == waiting) || m.s.Resting(id) != (place == resting) {
+			m.t.Fatalf("%q waits: %v, rests: %v, want %+v", name, waits, m.s.Resting(id), w)
+		}
+		early := at.Before(w.until) && w.until.After(m.now) // else it is the same
+		if waits && w.until.Sub(start) < horizon*Tick && (early || at.Sub(w.until) >= Tick) {
+			m.t.Fatalf("%q waits until %s, want %s", name, at, w.until)
+		}
+		if want := place == due || waits && !at.After(m.now); m.s.Queued(id, m.now) != want {
+			m.t.Fatalf("%q is queued at %s: %v, want %v; %+v", name, m.now, !want, want, w)
+		}
+	}
+	for i, name := range m.s.Names(all, nil) {
+		if m.s.Find(name) != all[i] {
+			m.t.Fatalf("%q is the name of number %d, want %d", name, m.s.Find(name), all[i])
 		}
 	}
 	if len(names) != len(m.keys) || dues != m.s.Due() {
@@ -224,6 +314,8 @@ func TestAScheduleIsWhatItsModelIs(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(m.keys)) { // and back to nothing
 			if m.s.Remove(m.s.Find(name)); m.rnd.IntN(100) == 0 {
 				delete(m.keys, name)
+				m.now = m.now.Add(m.span().Abs()) // it is not among those that come
+				m.come()
 				m.check()
 			}
 			delete(m.keys, name)

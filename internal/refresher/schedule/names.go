@@ -6,6 +6,7 @@ package schedule
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // page is a run of records with the memory that their names lie in. A name is
@@ -31,7 +32,33 @@ func (s *Schedule) newPage() page {
 
 // Name is the name of a key.
 func (s *Schedule) Name(id ID) string {
-	return s.prefix + string(s.nameBytes(id))
+	var names [1]string
+	return s.Names([]ID{id}, names[:0])[0]
+}
+
+// Names appends the names of keys. They share their memory: it is free when none
+// of them is held any more. That takes far less time than one after the other.
+func (s *Schedule) Names(ids []ID, names []string) []string {
+	var read byte
+	for _, id := range ids { // in a loop of its own, to have the cache misses overlap
+		p := &s.pages[id>>pageBits]
+		begin := p.records[id&pageMask].name
+		read |= p.names[begin+uint32(p.names[begin]&0x7f)] // the end of most
+	}
+	s.read |= uint32(read)
+	size := 0
+	for _, id := range ids {
+		size += len(s.prefix) + len(s.nameBytes(id))
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, id := range ids {
+		from := all.Len()
+		all.WriteString(s.prefix)
+		all.Write(s.nameBytes(id))
+		names = append(names, all.String()[from:])
+	}
+	return names
 }
 
 // name is a key's name without the prefix.
