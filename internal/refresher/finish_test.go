@@ -132,7 +132,7 @@ func TestAKeyThatAppearsDuringAListingIsNotForgotten(t *testing.T) {
 		if c.waits {
 			l.listed(1, "run", now)
 		}
-		j := l.take(l.keys.Find("product:1"), now)
+		j := l.take(l.keys.Find("product:1"), "product:1", now)
 		l.keys.Rest(j.id)
 		l.inFlight++
 		l.finish(result{job: j, outcome: c.outcome, ttl: c.ttl}, now)
