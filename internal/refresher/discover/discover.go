@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// page is how many keys one SCAN step looks at: 1000 cost other clients'
-	// 99th percentile four times what 100 did (docs/design.md).
-	page = 100
+	// page is how many keys one SCAN step looks at. What it and depth trade for other
+	// clients' latency is in docs/design.md.
+	page = 64
 	// depth is how many TTLs are asked for in one pipeline, for which other clients
 	// wait.
-	depth = 32
+	depth = 16
 	// rest is how long to pause after a step, as a multiple of what the step
 	// took: Redis spends at most a quarter of its one thread on a listing.
 	rest = 3
