@@ -256,15 +256,16 @@ func (s *server) run() string {
 
 // list reads all keys through whenever that is wanted, and at intervals.
 func (s *server) list(ctx context.Context) {
+	var began time.Time
 	for ctx.Err() == nil {
-		await(ctx, s.wantList, s.listInterval())
+		await(ctx, s.wantList, max(minListPause, s.listInterval()-time.Since(began)))
 		await(ctx, nil, gather)
 		if ctx.Err() != nil || !s.up() {
 			continue // when it is up, a listing is wanted
 		}
 		s.subscribe(ctx)
 		drained(s.wantList)
-		began := time.Now()
+		began = time.Now()
 		err := s.listOnce(ctx)
 		if ctx.Err() != nil {
 			return
@@ -288,8 +289,9 @@ func (s *server) list(ctx context.Context) {
 	}
 }
 
-// listInterval is short enough for a new key to be found before it is due, unless
-// that is heard of anyway. Deletions may not be heard of: kept keys are looked at.
+// listInterval is from the beginning of a listing to that of the next: short enough
+// for a new key to be found before it is due, unless that is heard of anyway, or a
+// listing takes longer. Deletions may not be heard of: kept keys are looked at.
 func (s *server) listInterval() time.Duration {
 	interval, heard := maxListPause, s.watch.Status().Heard()
 	for _, l := range s.attached() {
@@ -297,7 +299,7 @@ func (s *server) listInterval() time.Duration {
 			interval = min(interval, set.timing.staleAge/listingPerLife)
 		}
 	}
-	return max(interval, minListPause)
+	return interval
 }
 
 func (s *server) listOnce(ctx context.Context) error {

@@ -92,11 +92,10 @@ func (t timing) interval() time.Duration {
 
 // keptByListing is the shortest expire with the same refresh ratio for which
 // listings that take so long find each key before it is stale: one that is written
-// just behind a listing's back is found by the next, a pause later. Two listings
-// lie in the time until a key is stale (listInterval).
+// just behind a listing's back is found by the next, which begins a pause after
+// that one at the latest if it is needed (listInterval).
 func (t timing) keptByListing(took time.Duration) time.Duration {
-	staleAge := max(listingPerLife*took, took+minListPause)
-	return time.Duration(float64(staleAge) * float64(t.expire) / float64(t.staleAge))
+	return time.Duration(float64(took+minListPause) * float64(t.expire) / float64(t.staleAge))
 }
 
 // backoff is how long to wait after a number of failures in a row: doubled each

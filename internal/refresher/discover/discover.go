@@ -23,8 +23,8 @@ const (
 	// wait.
 	depth = 16
 	// rest is how long to pause after a step, as a multiple of what the step
-	// took: Redis spends at most a quarter of its one thread on a listing.
-	rest = 3
+	// took: Redis spends at most a third of its one thread on a listing.
+	rest = 2
 )
 
 // What TTL says of a key that has none.
