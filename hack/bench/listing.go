@@ -6,11 +6,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -41,17 +38,11 @@ func read(addr string, d time.Duration) error {
 
 // readers has an application read in a process of its own.
 func (s *stage) readers(ctx context.Context) (p99 float64, err error) {
-	self, err := os.Executable()
+	out, err := s.application(ctx, readerCommand)
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, self, readerCommand, s.addr)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return 0, fmt.Errorf("read: %w", err)
-	}
-	return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	return strconv.ParseFloat(out, 64)
 }
 
 var listing = benchmark{

@@ -77,6 +77,11 @@ func main() {
 			log.Fatal(err)
 		}
 		return
+	case len(os.Args) == 4 && os.Args[1] == writerCommand:
+		if err := writeKeys(os.Args[2], os.Args[3]); err != nil {
+			log.Fatal(err)
+		}
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -142,3 +142,19 @@ func median(values []float64) float64 {
 }
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// application runs one of the commands that use this Redis as an application
+// does, in a process of its own, and returns what it prints.
+func (s *stage) application(ctx context.Context, command string, args ...string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, self, slices.Concat([]string{command, s.addr}, args)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -6,10 +6,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
+	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/keepfresh/keepfresh/internal/refresher"
 )
@@ -30,16 +32,18 @@ var watching = benchmark{
 			return nil, err
 		}
 		var with, without []float64
-		for round := range rounds + 2 {
-			alone, err := s.writes(ctx, 2*round)
-			if err != nil {
-				return nil, err
+		// Redis has more keys in each round: the two sides take turns in coming first.
+		sides := []*[]float64{&without, &with}
+		writes := map[*[]float64]func(context.Context, int) (float64, error){&without: s.writes, &with: s.watchedWrites}
+		for round := range rounds + 3 {
+			for i, side := range sides {
+				cost, err := writes[side](ctx, 2*round+i)
+				if err != nil {
+					return nil, err
+				}
+				*side = append(*side, cost)
 			}
-			watched, err := s.watchedWrites(ctx, 2*round+1)
-			if err != nil {
-				return nil, err
-			}
-			with, without = append(with, watched), append(without, alone)
+			slices.Reverse(sides)
 		}
 		fmt.Printf("bench:   %.2f µs of Redis' CPU for a write that is watched, %.2f µs without\n", median(with), median(without))
 		return map[string]measured{"watch_cost_ratio": {over(with, without), "Redis' CPU for a write, watched / unwatched; 1 key in 10 is new"}}, nil
@@ -73,33 +77,35 @@ func (s *stage) writes(ctx context.Context, round int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var clients sync.WaitGroup
-	var next atomic.Int64
-	var failed atomic.Value
-	for range appClients {
-		clients.Go(func() {
-			rdb := redis.NewClient(&redis.Options{Addr: s.addr, PoolSize: 1})
-			defer func() { _ = rdb.Close() }()
-			for {
-				i := int(next.Add(1))
-				if i > appWrites {
-					return
-				}
-				key := keyOf(i % appKeys)
-				if i%newOneIn == 0 {
-					key = fmt.Sprintf("product:%02d%014d", round, i)
-				}
-				if err := rdb.Set(ctx, key, value, lifetime).Err(); err != nil {
-					failed.Store(err)
-					return
-				}
-			}
-		})
-	}
-	clients.Wait()
-	if err, ok := failed.Load().(error); ok {
+	if _, err := s.application(ctx, writerCommand, strconv.Itoa(round)); err != nil {
 		return 0, err
 	}
 	after, err := s.redisCPU(ctx)
 	return float64((after - before).Microseconds()) / appWrites, err
+}
+
+const writerCommand = "write"
+
+// writeKeys is an application: its clients write keys one after the other. The new
+// ones among them are new in each round.
+func writeKeys(addr, round string) error {
+	var clients errgroup.Group
+	var next atomic.Int64
+	for range appClients {
+		clients.Go(func() error {
+			rdb := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1})
+			defer func() { _ = rdb.Close() }()
+			for i := next.Add(1); i <= appWrites; i = next.Add(1) {
+				key := keyOf(int(i) % appKeys)
+				if i%newOneIn == 0 {
+					key = fmt.Sprintf("product:%2s%014d", round, i)
+				}
+				if err := rdb.Set(context.Background(), key, value, lifetime).Err(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return clients.Wait()
 }
