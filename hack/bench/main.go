@@ -77,8 +77,8 @@ func main() {
 			log.Fatal(err)
 		}
 		return
-	case len(os.Args) == 4 && os.Args[1] == writerCommand:
-		if err := writeKeys(os.Args[2], os.Args[3]); err != nil {
+	case len(os.Args) == 3 && os.Args[1] == writerCommand:
+		if err := writeKeys(os.Args[2]); err != nil {
 			log.Fatal(err)
 		}
 		return

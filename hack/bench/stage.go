@@ -145,12 +145,12 @@ func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Key
 
 // application runs one of the commands that use this Redis as an application
 // does, in a process of its own, and returns what it prints.
-func (s *stage) application(ctx context.Context, command string, args ...string) (string, error) {
+func (s *stage) application(ctx context.Context, command string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, self, slices.Concat([]string{command, s.addr}, args)...)
+	cmd := exec.CommandContext(ctx, self, command, s.addr)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

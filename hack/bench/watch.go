@@ -6,8 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -21,29 +19,24 @@ import (
 const (
 	appWrites  = 100_000
 	appKeys    = 50_000
-	appClients = 16
+	appClients = 50 // as redis-benchmark has
 	newOneIn   = 10
 )
 
 var watching = benchmark{
 	rows: map[string]bar{"watch_cost_ratio": {1.10, false}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
-		if err := s.seed(ctx, appKeys); err != nil {
-			return nil, err
-		}
 		var with, without []float64
-		// Redis has more keys in each round: the two sides take turns in coming first.
-		sides := []*[]float64{&without, &with}
-		writes := map[*[]float64]func(context.Context, int) (float64, error){&without: s.writes, &with: s.watchedWrites}
-		for round := range rounds + 3 {
-			for i, side := range sides {
-				cost, err := writes[side](ctx, 2*round+i)
-				if err != nil {
-					return nil, err
-				}
-				*side = append(*side, cost)
+		for range 4 * rounds { // a second each, in which the two differ by little
+			alone, err := s.writes(ctx, func() error { return nil })
+			if err != nil {
+				return nil, err
 			}
-			slices.Reverse(sides)
+			watched, err := s.watchedWrites(ctx)
+			if err != nil {
+				return nil, err
+			}
+			with, without = append(with, watched), append(without, alone)
 		}
 		fmt.Printf("bench:   %.2f µs of Redis' CPU for a write that is watched, %.2f µs without\n", median(with), median(without))
 		return map[string]measured{"watch_cost_ratio": {over(with, without), "Redis' CPU for a write, watched / unwatched; 1 key in 10 is new"}}, nil
@@ -52,32 +45,40 @@ var watching = benchmark{
 
 // watchedWrites writes while an engine hears of new keys. The server's setting is
 // made and taken back, so that the unwatched rounds know nothing of it.
-func (s *stage) watchedWrites(ctx context.Context, round int) (float64, error) {
+func (s *stage) watchedWrites(ctx context.Context) (float64, error) {
 	e := refresher.New(refresher.Options{})
 	defer e.Close(ctx)
 	defer s.redis.ConfigSet(ctx, "notify-keyspace-events", "")
 	plan := s.plan()
 	plan.Keyspaces[0].KeyEvents = refresher.Configure
-	if err := e.Apply(policy, plan); err != nil {
-		return 0, err
-	}
-	err := poll(ctx, func() bool {
-		is, _ := e.Snapshot(policy)
-		return len(is.Keyspaces) == 1 && is.Keyspaces[0].Listed && is.Watch.Heard()
+	return s.writes(ctx, func() error {
+		if err := e.Apply(policy, plan); err != nil {
+			return err
+		}
+		return poll(ctx, func() bool {
+			is, _ := e.Snapshot(policy)
+			return len(is.Keyspaces) == 1 && is.Keyspaces[0].Listed && is.Watch.Heard()
+		})
 	})
-	if err != nil {
-		return 0, err
-	}
-	return s.writes(ctx, round)
 }
 
-// writes is what a write costs Redis, in microseconds.
-func (s *stage) writes(ctx context.Context, round int) (float64, error) {
+// writes is what a write costs Redis, in microseconds. It begins with the same
+// keys each time.
+func (s *stage) writes(ctx context.Context, prepare func() error) (float64, error) {
+	if err := s.redis.FlushDB(ctx).Err(); err != nil {
+		return 0, err
+	}
+	if err := s.seed(ctx, appKeys); err != nil {
+		return 0, err
+	}
+	if err := prepare(); err != nil {
+		return 0, err
+	}
 	before, err := s.redisCPU(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if _, err := s.application(ctx, writerCommand, strconv.Itoa(round)); err != nil {
+	if _, err := s.application(ctx, writerCommand); err != nil {
 		return 0, err
 	}
 	after, err := s.redisCPU(ctx)
@@ -86,9 +87,8 @@ func (s *stage) writes(ctx context.Context, round int) (float64, error) {
 
 const writerCommand = "write"
 
-// writeKeys is an application: its clients write keys one after the other. The new
-// ones among them are new in each round.
-func writeKeys(addr, round string) error {
+// writeKeys is an application: its clients write keys one after the other.
+func writeKeys(addr string) error {
 	var clients errgroup.Group
 	var next atomic.Int64
 	for range appClients {
@@ -98,7 +98,7 @@ func writeKeys(addr, round string) error {
 			for i := next.Add(1); i <= appWrites; i = next.Add(1) {
 				key := keyOf(int(i) % appKeys)
 				if i%newOneIn == 0 {
-					key = fmt.Sprintf("product:%2s%014d", round, i)
+					key = keyOf(appKeys + int(i))
 				}
 				if err := rdb.Set(context.Background(), key, value, lifetime).Err(); err != nil {
 					return err
