@@ -109,7 +109,7 @@ func (s *stage) compare(ctx context.Context, plan refresher.Plan, bare loop) (en
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
 	defer client.CloseIdleConnections()
-	for round := range rounds + 1 {
+	for round := range 3*rounds + 1 {
 		plan.Refresh = strconv.Itoa(round)
 		if err = s.add(ctx, &engine, n, func() error { return refreshAll(ctx, e, plan) }); err != nil {
 			return engine, floor, err

@@ -59,7 +59,7 @@ func cycles(row string, n int, limit float64) benchmark {
 			now := time.Now()
 			s := filled(n, now)
 			var found []float64
-			const step = 2 * million
+			const step = 10 * million
 			for range rounds {
 				began := time.Now()
 				done := 0
