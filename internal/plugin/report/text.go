@@ -126,9 +126,18 @@ func (v View) keyspaces(p Policy) string {
 			fresh = v.bar(k.Keys, k.Stale, k.Missing, barWidth) + " " + fresh
 		}
 		rows = append(rows, append(row, fresh, v.count(k.Keys, nil), v.count(k.Stale, v.Warn), v.count(k.Missing, v.Bad), v.count(k.Ignored, v.Faint),
-			loads, v.ago(k.LastRefreshTime, ""), v.ago(k.OldestLoadTime, "")))
+			loads, v.ago(k.LastRefreshTime, ""), oldest(p, k)))
 	}
 	return screen.Table(columns, rows)
+}
+
+// oldest is how old the oldest value was when that was measured. Most likely it has
+// been refreshed since: counted up to now, it would seem to outlive its expiry.
+func oldest(p Policy, k Keyspace) string {
+	if p.LastMeasureTime == nil {
+		return none
+	}
+	return View{Now: p.LastMeasureTime.Time}.ago(k.OldestLoadTime, "")
 }
 
 func (v View) failures(p Policy) string {
