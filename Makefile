@@ -58,7 +58,7 @@ observe: build ## Check dashboards/ on a real Prometheus: cause each alert's fau
 	@TESTFLAGS='$(TESTFLAGS)' hack/observe/observe.sh
 
 .PHONY: bench
-bench: ## Measure what it costs next to the bare work: bin/bench.tsv (half an hour)
+bench: ## Measure what it costs next to the bare work: bin/bench.tsv (a quarter of an hour)
 	@BENCH='$(BENCH)' hack/bench.sh
 
 .PHONY: soak

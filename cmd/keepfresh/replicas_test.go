@@ -20,7 +20,7 @@ import (
 )
 
 // takesOver kills the leader of two replicas in the middle of a load: the key
-// must never be missing, and the other has to write status within a lease.
+// must never be missing, and the other has to lead and write status.
 func takesOver(t *testing.T, binary string, c *cluster) {
 	rdb := redistest.Start(t)
 	redis := rdb.Client(t)

@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// rounds is over how many a median is taken.
+// rounds is over how many a median is taken at least.
 const rounds = 5
 
 // result is one line of bench.tsv.
@@ -72,13 +72,8 @@ func main() {
 	case len(os.Args) == 2 && os.Args[1] == loaderCommand:
 		serveLoads()
 		return
-	case len(os.Args) == 3 && os.Args[1] == readerCommand:
-		if err := read(os.Args[2], 3*time.Second); err != nil {
-			log.Fatal(err)
-		}
-		return
-	case len(os.Args) == 3 && os.Args[1] == writerCommand:
-		if err := writeKeys(os.Args[2]); err != nil {
+	case len(os.Args) == 3 && applications[os.Args[1]] != nil:
+		if err := applications[os.Args[1]](os.Args[2]); err != nil {
 			log.Fatal(err)
 		}
 		return

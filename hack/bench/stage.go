@@ -143,8 +143,11 @@ func median(values []float64) float64 {
 
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-// application runs one of the commands that use this Redis as an application
-// does, in a process of its own, and returns what it prints.
+// applications use the Redis at an address.
+var applications = map[string]func(addr string) error{readerCommand: readKeys, writerCommand: writeKeys}
+
+// application runs one of the applications in a process of its own, and returns
+// what it prints.
 func (s *stage) application(ctx context.Context, command string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -85,7 +85,10 @@ func suspended(p *cachev1alpha1.CachePolicy) {
 
 func unseen(p *cachev1alpha1.CachePolicy) { p.Status = cachev1alpha1.CachePolicyStatus{} }
 func edited(p *cachev1alpha1.CachePolicy) { p.Generation = 3 }
-func silent(p *cachev1alpha1.CachePolicy) { p.Status.LastMeasureTime = since(10 * time.Minute) }
+func silent(p *cachev1alpha1.CachePolicy) {
+	p.Status.LastMeasureTime = since(10 * time.Minute)
+	p.Status.Keyspaces[0].OldestLoadTime = since(10*time.Minute + 16*time.Second)
+}
 
 func TestWhatIsPrintedOfPolicies(t *testing.T) {
 	painted, err := screen.NewPalette("always", nil)
