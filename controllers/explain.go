@@ -93,6 +93,9 @@ func (x explanation) owned(k *cachev1alpha1.Keyspace) (owned bool, reason, messa
 		return false, cachev1alpha1.ExplainedNotInForce, fmt.Sprintf("keyspace %q is not in force (yet): the policy's conditions say why", k.Name)
 	}
 	message = fmt.Sprintf("the key matches the template %s of keyspace %q", k.Key, k.Name)
+	if x.known.Silent {
+		message += "; the operator's loop of this keyspace did not answer in time, so it is not known what it has in mind of the key"
+	}
 	if x.known.State == refresher.KeyMissing && (k.Source == nil || len(k.Source.Keys) == 0) {
 		message += "; it is not in Redis, and this keyspace keeps what the application puts there"
 	}

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -63,12 +64,18 @@ type Engine struct {
 	passes  atomic.Uint64 // listings begun, over all servers
 	running sync.WaitGroup
 
+	changing sync.WaitGroup // calls of Apply and Remove
+
+	// mu is never held over a wait: a lane that is stuck must not keep Healthy from
+	// naming it, nor others from being changed.
 	mu       sync.Mutex
 	closed   bool
+	turns    map[ID]*turn
 	policies map[ID]*policy
 	servers  map[redisconn.Config]*shared
 }
 
+// policy is one version of a policy. It is never changed, only replaced.
 type policy struct {
 	plan  Plan
 	srv   *server          // nil without keyspaces
@@ -103,6 +110,7 @@ func New(opts Options) *Engine {
 		opts:     opts,
 		alone:    alone,
 		metrics:  newMetrics(opts.Registerer),
+		turns:    map[ID]*turn{},
 		policies: map[ID]*policy{},
 		servers:  map[redisconn.Config]*shared{},
 	}
@@ -116,12 +124,11 @@ var ErrClosed = errors.New("the engine is closed")
 // same Redis: a new password or a new loader costs no rebuild. With an error,
 // which is a *PlanError where it lies in a keyspace, nothing has changed.
 func (e *Engine) Apply(id ID, plan Plan) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return ErrClosed
+	old, done, err := e.turn(id)
+	if err != nil {
+		return err
 	}
-	old := e.policies[id]
+	defer done()
 	if old == nil {
 		old = &policy{}
 	} else if reflect.DeepEqual(old.plan, plan) {
@@ -129,33 +136,52 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	}
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		set, err := old.settings(k)
-		if err != nil {
+		if sets[i], err = old.settings(k); err != nil {
 			return err
 		}
-		sets[i] = set
 	}
+	moved, err := e.replace(id, old, plan, sets)
+	if err != nil {
+		return err
+	}
+	for _, m := range moved {
+		e.update(m.lane, old.srv, m.set, m.srv, plan.refresh(m.set.Name))
+	}
+	return nil
+}
+
+// move is a lane that goes on with other settings.
+type move struct {
+	lane *lane
+	set  *settings
+	srv  *server
+}
+
+// replace puts the next version of a policy in place of the old one, and says which
+// lanes go on in it. Those of the old one that do not are ended, new ones started.
+func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*settings) (moved []move, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	next := &policy{plan: plan, lanes: map[string]*lane{}}
 	if len(sets) > 0 {
-		srv, err := e.acquire(plan.Redis, len(sets))
-		if err != nil {
-			return err
+		if next.srv, err = e.acquire(plan.Redis, len(sets)); err != nil {
+			return nil, err
 		}
-		next.srv = srv
 	}
+	ended := &policy{srv: old.srv, lanes: maps.Clone(old.lanes)}
 	for _, set := range sets {
 		l := old.lanes[set.Name]
 		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
-			e.update(l, old.srv, set, next.srv, plan.refresh(set.Name))
-			delete(old.lanes, set.Name)
+			moved = append(moved, move{l, set, next.srv})
+			delete(ended.lanes, set.Name)
 		} else {
 			l = e.start(id, set, next.srv, plan.refresh(set.Name))
 		}
 		next.lanes[set.Name] = l
 	}
 	e.policies[id] = next
-	e.retire(id, old)
-	return nil
+	e.retire(id, ended)
+	return moved, nil
 }
 
 // settings compiles a keyspace, or returns what is in use if it is the same.
@@ -178,24 +204,32 @@ func (e *Engine) start(id ID, set *settings, srv *server, token string) *lane {
 
 func (e *Engine) update(l *lane, was *server, set *settings, srv *server, token string) {
 	relist := set != l.view.Load().set
-	l.wait(func() { l.update(set, srv, token) })
+	_ = l.wait(context.Background(), func() { l.update(set, srv, token) })
 	if was != srv {
 		srv.attach(l)
 		was.detach(l)
 	} else if relist {
 		signal(srv.wantList)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.release(was.conf) // the lane's former hold; it has a new one
 }
 
 // Remove ends the work on a policy: loads are cut off, and guards released.
 func (e *Engine) Remove(id ID) {
+	old, done, err := e.turn(id)
+	if err != nil {
+		return
+	}
+	defer done()
+	if old == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := e.policies[id]; p != nil {
-		delete(e.policies, id)
-		e.retire(id, p)
-	}
+	delete(e.policies, id)
+	e.retire(id, old)
 }
 
 // retire ends lanes without waiting for them.
@@ -274,6 +308,9 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 func (e *Engine) Close(ctx context.Context) {
 	e.mu.Lock()
 	e.closed = true
+	e.mu.Unlock()
+	e.changing.Wait()
+	e.mu.Lock()
 	policies := e.policies
 	e.policies = map[ID]*policy{}
 	e.mu.Unlock()

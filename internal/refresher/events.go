@@ -42,8 +42,7 @@ func (s *server) heard(ctx context.Context, events []watch.Event) {
 	}
 	for l, share := range shares {
 		var ask []string
-		l.wait(func() { ask = l.heard(share, time.Now()) })
-		if len(ask) == 0 {
+		if err := l.wait(ctx, func() { ask = l.heard(share, time.Now()) }); err != nil || len(ask) == 0 {
 			continue
 		}
 		err := discover.Inspect(ctx, s.rdb, ask, func(found []discover.Found) error {

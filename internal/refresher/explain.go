@@ -40,6 +40,10 @@ type Explanation struct {
 	Failures    int // in a row
 
 	BreakerOpen bool // the keyspace's loads fail as a whole
+
+	// Silent says that the keyspace's loop did not answer in time: it is stuck, or
+	// busy. All that the engine has in mind of the key is missing here then.
+	Silent bool
 }
 
 // KeyState is how a key stands.
@@ -75,7 +79,8 @@ var outcomeWords = map[outcome]string{
 }
 
 // Explain tells what is known of a key, and false if no keyspace of the policy
-// that is at work has it. It changes nothing, in Redis or in the schedule.
+// that is at work has it. It changes nothing, in Redis or in the schedule, and
+// waits no longer than ctx.
 func (e *Engine) Explain(ctx context.Context, id ID, key string) (Explanation, bool) {
 	l, srv := e.owner(id, key)
 	if l == nil {
@@ -86,8 +91,12 @@ func (e *Engine) Explain(ctx context.Context, id ID, key string) (Explanation, b
 	if srv.up() {
 		srv.explain(ctx, key, &out)
 	}
-	l.wait(func() { l.explain(key, &out) })
-	return out, true
+	told := out
+	if err := l.wait(ctx, func() { l.explain(key, &told) }); err != nil {
+		out.Silent = true
+		return out, true
+	}
+	return told, true
 }
 
 // owner is the lane that a key belongs to, and its server, which is held until

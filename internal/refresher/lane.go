@@ -104,15 +104,24 @@ func (l *lane) do(f func()) bool {
 	}
 }
 
-// wait has the lane call f, and returns after it did, or after the lane's end.
-func (l *lane) wait(f func()) {
+// wait has the lane call f, and returns after it did, or after the lane's end. At the
+// end of ctx it returns ctx's error, and f may yet be called.
+func (l *lane) wait(ctx context.Context, f func()) error {
 	called := make(chan struct{})
-	if l.do(func() { f(); close(called) }) {
-		select {
-		case <-called:
-		case <-l.done:
-		}
+	select {
+	case l.inbox <- func() { f(); close(called) }:
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	select {
+	case <-called:
+	case <-l.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // drain begins nothing new from now on; the lane ends with what runs.

@@ -49,7 +49,7 @@ func (m *machine) act() {
 		m.tokens++
 		m.update(m.l.set, fmt.Sprint("token ", m.tokens))
 	case n < 74:
-		m.l.wait(func() { m.l.publish() })
+		m.wait(func() { m.l.publish() })
 	case m.mild:
 	case n < 76:
 		m.change()
@@ -116,7 +116,7 @@ func (m *machine) hold() {
 // hear tells the lane of an event, as server.heard does.
 func (m *machine) hear(s *subject, kind watch.Kind) {
 	var ask []string
-	m.l.wait(func() { ask = m.l.heard([]watch.Event{{Key: s.name, Kind: kind}}, time.Now()) })
+	m.wait(func() { ask = m.l.heard([]watch.Event{{Key: s.name, Kind: kind}}, time.Now()) })
 	m.tell(0, ask...)
 }
 
@@ -131,7 +131,7 @@ func (m *machine) list() {
 func (m *machine) begin() {
 	m.pass++
 	pass := m.pass
-	m.l.wait(func() { m.l.listing(pass) })
+	m.wait(func() { m.l.listing(pass) })
 	m.sweeps = append(m.sweeps, &sweep{pass: pass})
 }
 
@@ -149,7 +149,7 @@ func (m *machine) advance() {
 	end := min(s.next+1+m.pick(12), len(m.names))
 	m.tell(s.pass, m.names[s.next:end]...)
 	if s.next = end; end == len(m.names) {
-		m.l.wait(func() { m.l.listed(s.pass, "run", time.Now()) })
+		m.wait(func() { m.l.listed(s.pass, "run", time.Now()) })
 		m.sweeps = append(m.sweeps[:i:i], m.sweeps[i+1:]...)
 	}
 }
@@ -171,7 +171,7 @@ func (m *machine) tell(pass uint64, names ...string) {
 	}
 	m.mu.Unlock()
 	time.Sleep(m.latency())
-	m.l.wait(func() { m.found(found, versions, pass) })
+	m.wait(func() { m.found(found, versions, pass) })
 }
 
 func (m *machine) outage(down bool) {
@@ -185,7 +185,7 @@ func (m *machine) outage(down bool) {
 	m.srv.serving.Store(!down)
 	if was && !down {
 		restarted := m.pick(2) == 0
-		m.l.wait(func() {
+		m.wait(func() {
 			if restarted {
 				m.l.startOver("another run")
 			}
@@ -196,7 +196,7 @@ func (m *machine) outage(down bool) {
 
 // own has a key be another engine's, or none, and the last such key ours again.
 func (m *machine) own(name *string) {
-	m.l.wait(func() {
+	m.wait(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if was := m.foreign.Swap(name); was != nil {

@@ -171,7 +171,7 @@ func (m *machine) found(found []discover.Found, versions map[string]int64, pass 
 
 // update puts settings and a token into effect.
 func (m *machine) update(set *settings, token string) {
-	m.l.wait(func() {
+	m.wait(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		retimed := set.timing != m.l.set.timing

@@ -4,6 +4,7 @@
 package refresher
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -47,6 +48,9 @@ type machine struct {
 	early   string // the token of a refresh that may begin before the one before it has ended
 	longest timing // the longest of each that any settings had
 }
+
+// wait has the lane call f, and returns after it did.
+func (m *machine) wait(f func()) { _ = m.l.wait(context.Background(), f) }
 
 // subject is a key, as Redis has it, and what the lane did with it.
 type subject struct {
@@ -186,7 +190,7 @@ func (m *machine) live(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end) && m.why.Load() == nil; {
 		time.Sleep(time.Duration(m.pick(int(time.Second))))
 		m.act()
-		m.l.wait(m.check)
+		m.wait(m.check)
 	}
 }
 
@@ -201,9 +205,9 @@ func (m *machine) mend() {
 	t := m.longest
 	for end := time.Now().Add(2*t.staleAge + t.expire + maxBackoff); time.Now().Before(end) && m.why.Load() == nil; {
 		time.Sleep(5 * time.Second)
-		m.l.wait(m.check)
+		m.wait(m.check)
 	}
-	m.l.wait(m.good)
+	m.wait(m.good)
 }
 
 // Whatever happens to a lane's keys, none is lost, none is loaded twice within its

@@ -230,7 +230,7 @@ func (s *server) probe(ctx context.Context) (up bool) {
 	came := up && (!s.up() || runID != s.run())
 	if came {
 		for _, l := range s.attached() {
-			l.wait(func() { l.startOver(runID) }) // before anybody is told that it is back
+			_ = l.wait(ctx, func() { l.startOver(runID) }) // before anybody is told that it is back
 		}
 	}
 	s.change(func() {
