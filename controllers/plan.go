@@ -115,6 +115,7 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 		GuardTimeout:  k.EffectiveGuardTimeout(spec),
 		MaxConcurrent: int(k.Loader.MaxConcurrent),
 		OnNotFound:    refresher.OnNotFound(k.OnNotFound),
+		MaxNotFound:   int(k.MaxNotFoundPercent),
 		OnMiss:        refresher.OnMiss(k.OnMiss),
 		KeyEvents:     refresher.KeyEvents(spec.Redis.KeyEvents),
 		Loader: loader.HTTP{

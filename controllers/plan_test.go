@@ -75,6 +75,7 @@ func TestPlan(t *testing.T) {
 				k.Expire, k.RefreshRatio, k.GuardTimeout = span(10*time.Second), "50%", span(2*time.Second)
 				k.OnMiss, p.Spec.Redis.KeyEvents = cachev1alpha1.OnMissRebuild, cachev1alpha1.KeyEventsConfigure
 				k.OnNotFound, k.Loader.MaxConcurrent, k.Loader.MaxPerSecond = cachev1alpha1.OnNotFoundKeep, 9, new(int32(70))
+				k.MaxNotFoundPercent = 55
 				k.Loader.HTTP.Timeout, k.Loader.HTTP.MaxBodyBytes = span(time.Second), 512
 				k.Loader.HTTP.Batch = &cachev1alpha1.Batch{Size: 50}
 				k.Source = &cachev1alpha1.Source{Keys: []string{"product:1"}}
@@ -83,7 +84,7 @@ func TestPlan(t *testing.T) {
 				k := first(p)
 				return k.Expire == 10*time.Second && k.DueAfter == 5*time.Second && k.GuardTimeout == 2*time.Second &&
 					k.OnMiss == refresher.Rebuild && k.KeyEvents == refresher.Configure &&
-					k.OnNotFound == refresher.Keep && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
+					k.OnNotFound == refresher.Keep && k.MaxNotFound == 55 && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
 					k.Loader.Timeout == time.Second && k.Loader.MaxBodyBytes == 512 && k.Loader.BatchSize == 50 && len(k.Keys) == 1
 			},
 		},

@@ -156,24 +156,42 @@ func (s situation) redis() verdict {
 	return v
 }
 
+// loaders is the worst that there is to say of a loader: what follows from it stands
+// in the order in which somebody has to act.
 func (s situation) loaders() verdict {
-	var failing []string
-	succeeding := false
+	said := map[refresher.LoadersState][]string{}
 	for _, k := range s.snapshot.Keyspaces {
-		switch k.LoadersState {
-		case refresher.Failing:
-			failing = append(failing, fmt.Sprintf("%s (%s: %s)", k.Name, k.LastFailure.Reason, k.LastFailure.Message))
-		case refresher.Succeeding:
-			succeeding = true
+		said[k.LoadersState] = append(said[k.LoadersState], tellLoader(k))
+	}
+	for _, is := range []struct {
+		state         refresher.LoadersState
+		reason, intro string
+	}{
+		{refresher.ManyNotFound, cachev1alpha1.ReasonManyNotFound, "nothing is deleted for onNotFound, as there is more of it than maxNotFoundPercent: "},
+		{refresher.Failing, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for "},
+		{refresher.Paused, cachev1alpha1.ReasonLoaderPaused, "a loader asked to be left alone, and keys expire meanwhile: "},
+	} {
+		if where := said[is.state]; len(where) > 0 {
+			return verdict{metav1.ConditionFalse, is.reason, is.intro + strings.Join(where, ", ")}
 		}
 	}
-	switch {
-	case len(failing) > 0:
-		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for " + strings.Join(failing, ", ")}
-	case s.running && (succeeding || s.succeeded()):
+	if s.running && (len(said[refresher.Succeeding]) > 0 || s.succeeded()) {
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonLoadsSucceeding, "the loaders answer"}
 	}
 	return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonNoLoadsYet, "nothing has been loaded yet"}
+}
+
+// tellLoader is what there is to say of a keyspace's loader.
+func tellLoader(k refresher.KeyspaceSnapshot) string {
+	switch k.LoadersState {
+	case refresher.ManyNotFound:
+		return fmt.Sprintf("keyspace %q: %d of the last %d answers for keys that hold values say that there is none", k.Name, k.NotFound, k.Answers)
+	case refresher.Failing:
+		return fmt.Sprintf("%s (%s: %s)", k.Name, k.LastFailure.Reason, k.LastFailure.Message)
+	case refresher.Paused:
+		return fmt.Sprintf("keyspace %q until %s (Retry-After)", k.Name, k.PausedUntil.UTC().Format(time.RFC3339))
+	}
+	return ""
 }
 
 // succeeded says that loads did, when this was last told: a replica that becomes

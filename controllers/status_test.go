@@ -144,6 +144,23 @@ func TestConditions(t *testing.T) {
 			want:      map[string]string{ready: "False LoadsFailing", loaders: "False LoadsFailing", fresh: "True KeysFresh"},
 			message:   map[string]string{ready: `products (Timeout: key "product:1": no answer)`},
 		},
+		"that nothing is deleted goes before that loads fail": {
+			situation: well(loaderDown, func(s *situation) {
+				lost := healthy("pages", 3)
+				lost.LoadersState, lost.NotFound, lost.Answers = refresher.ManyNotFound, 45, 100
+				s.snapshot.Keyspaces = append(s.snapshot.Keyspaces, lost)
+			}),
+			want:    map[string]string{ready: "False ManyNotFound", loaders: "False ManyNotFound"},
+			message: map[string]string{loaders: `keyspace "pages": 45 of the last 100 answers for keys that hold values say that there is none`},
+		},
+		"a loader that asked to be left alone is, until then": {
+			situation: well(func(s *situation) {
+				k := &s.snapshot.Keyspaces[0]
+				k.LoadersState, k.PausedUntil = refresher.Paused, time.Date(2026, 11, 27, 4, 0, 0, 0, time.UTC)
+			}),
+			want:    map[string]string{ready: "False LoaderPaused", loaders: "False LoaderPaused"},
+			message: map[string]string{loaders: `keyspace "products" until 2026-11-27T04:00:00Z (Retry-After)`},
+		},
 		"one loader that fails is not hidden by one that works": {
 			situation: well(loaderDown, func(s *situation) { s.snapshot.Keyspaces = append(s.snapshot.Keyspaces, healthy("pages", 3)) }),
 			want:      map[string]string{loaders: "False LoadsFailing"},

@@ -89,6 +89,14 @@ const (
 	// ReasonLoadsFailing: LoadersHealthy is False. The message names the
 	// keyspaces, and status.keyspaces has the last failure of each.
 	ReasonLoadsFailing = "LoadsFailing"
+	// ReasonManyNotFound: LoadersHealthy is False. So many answers say that a key
+	// which holds a value is not found that onNotFound: Delete deletes none
+	// (maxNotFoundPercent).
+	ReasonManyNotFound = "ManyNotFound"
+	// ReasonLoaderPaused: LoadersHealthy is False. A loader asked to be left alone
+	// (Retry-After) for longer than its keys may be late. Keys that reach the end
+	// of their life meanwhile expire.
+	ReasonLoaderPaused = "LoaderPaused"
 	// ReasonNoLoadsYet: LoadersHealthy is Unknown.
 	ReasonNoLoadsYet = "NoLoadsYet"
 )

@@ -64,6 +64,17 @@ type Keyspace struct {
 	// +kubebuilder:default=Delete
 	OnNotFound OnNotFound `json:"onNotFound,omitempty"`
 
+	// maxNotFoundPercent bounds what onNotFound: Delete deletes: once more than so
+	// many percent of the last 100 answers for keys that hold values, and at least
+	// 10 of them, say that there is no such value, Delete acts as Keep, and
+	// LoadersHealthy is False with the reason ManyNotFound. It ends below a third of
+	// this. 1 to 100; 100 sets no bound.
+	// +optional
+	// +kubebuilder:default=30
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxNotFoundPercent int32 `json:"maxNotFoundPercent,omitempty"`
+
 	// expire overrides the policy's expire for this keyspace: 1s to 720h.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')`,message=`write an expire of 1s to 720h, such as 90s, 5m or 24h; the units are h, m, s and ms`

@@ -80,9 +80,21 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 	t.Run("runbooks", p.runbooks)
 	t.Run("metrics of others", p.others)
 
+	t.Log("--- the loader that failed answers, but finds nothing")
+	w.broken.Store(false)
+	w.populate()
+	w.lost.Store(true)
+	eventually(t, "KeepfreshManyNotFound fires", 75*time.Second, func() error {
+		if slices.Contains(p.fired(well), "KeepfreshManyNotFound/broken") {
+			return nil
+		}
+		return fmt.Errorf("these do: %v", p.firing())
+	})
+	fired["KeepfreshManyNotFound"] = true
+
 	t.Log("--- all is mended")
 	w.kubectl("", "apply", "-k", "../../config/rbac")
-	w.broken.Store(false)
+	w.lost.Store(false)
 	w.limitSlow(100)
 	if err := w.remote.Start(); err != nil {
 		t.Fatal(err)

@@ -94,7 +94,7 @@ type world struct {
 	env            *envtest.Environment
 	kubeconfig     string // an administrator's
 	shared, remote *redistest.Server
-	broken         atomic.Bool // the loader under /broken
+	broken, lost   atomic.Bool // the loader under /broken: it fails, or finds nothing
 	operators      []*process
 	metrics        []string // their addresses
 }
@@ -106,6 +106,10 @@ func newWorld(t *testing.T) *world {
 	loader := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if w.broken.Load() && strings.HasPrefix(r.URL.Path, "/broken") {
 			http.Error(out, "out of order", http.StatusInternalServerError)
+			return
+		}
+		if w.lost.Load() && strings.HasPrefix(r.URL.Path, "/broken") {
+			http.NotFound(out, r)
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

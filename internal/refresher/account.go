@@ -266,6 +266,7 @@ func (l *lane) settle(now time.Time) {
 func (l *lane) publish() {
 	now := time.Now()
 	l.settle(now)
+	l.brake.expire(l.set.Expire, now)
 	c, soon, oldest := l.count(now)
 	l.account.quiet = l.account.settled && c.fresh == c.keys && l.inFlight == 0 && l.failing == 0
 	c = c.corrected(l.account.sample)
@@ -279,10 +280,13 @@ func (l *lane) publish() {
 		LastFailure: l.account.lastFailure,
 		Required:    float64(c.keys) / l.set.timing.staleAge.Seconds(), Achieved: l.account.achieved.perSecond(),
 		Slowest: l.lead.rebuilds.most, Fits: l.set.timing.fits(),
+		PausedUntil: l.breaker.asked,
 	}}
+	v.NotFound, v.Answers = l.brake.counts()
 	v.TooSlow = TooLate(v.Late, v.Keys) && c.queued > 0 && v.LoadersState == Succeeding &&
 		v.Achieved < v.Required && l.lead.capacity(l.set) < v.Required
 	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.lead.ahead(), l.breaker.over(l) > 0)
+	l.metrics.brake.Set(one(l.brake.holds()))
 	l.metrics.reach(l.srv.status())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow {
@@ -292,8 +296,12 @@ func (l *lane) publish() {
 
 func (l *lane) loadersState() LoadersState {
 	switch {
+	case l.breaker.asked.After(time.Now()):
+		return Paused
 	case l.breaker.down(l) && l.breaker.loads >= minBreaker:
 		return Failing
+	case l.brake.holds():
+		return ManyNotFound
 	case l.account.loads.Succeeded > 0:
 		return Succeeding
 	}

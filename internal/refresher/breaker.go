@@ -10,6 +10,8 @@ const (
 	minBreaker = 3
 	// maxPause is the longest that an open breaker waits between two tries.
 	maxPause = 5 * time.Second
+	// minTold is the shortest pause that the loader asks for and that is told of.
+	minTold = time.Second
 )
 
 // breaker tells a loader that is down from single keys that fail. Keys that go
@@ -19,6 +21,7 @@ type breaker struct {
 	newly  int       // those of them with a key that had not failed before
 	loads  int       // those of them that are the loader's, and not Redis'
 	until  time.Time // no load before
+	asked  time.Time // so the loader said, where that is longer than keys may be late
 }
 
 func (b *breaker) succeeded() { b.streak, b.newly, b.loads = 0, 0, 0 }
@@ -59,6 +62,15 @@ func (b *breaker) over(l *lane) int {
 		return 0
 	}
 	return max(0, b.streak-max(minBreaker, l.set.MaxConcurrent)+1)
+}
+
+// asks pauses for as long as the loader asked to be left alone. It is told of where keys
+// turn late for it: a limit on rates that passes in a moment is no news.
+func (b *breaker) asks(now time.Time, after, grace time.Duration) {
+	b.pause(now, after)
+	if until := now.Add(after); after > max(grace, minTold) && until.After(b.asked) {
+		b.asked = until
+	}
 }
 
 func (b *breaker) pause(now time.Time, d time.Duration) {

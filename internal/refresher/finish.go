@@ -147,7 +147,7 @@ func (l *lane) judge(r result, now time.Time) {
 		if over := l.breaker.over(l); over > 0 {
 			l.breaker.pause(now, min(maxPause, l.set.timing.backoff(over, rand.Float64())))
 		}
-		l.breaker.pause(now, min(r.after, l.set.timing.staleAge))
+		l.breaker.asks(now, r.after, l.set.timing.grace)
 	}
 }
 

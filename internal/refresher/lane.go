@@ -67,8 +67,9 @@ type lane struct {
 
 	admission *watch.Admission // of keys that readers miss
 
-	open atomic.Bool // the breaker is, as rebuilds see it
-	view atomic.Pointer[view]
+	brake brake
+	open  atomic.Bool // the breaker is, as rebuilds see it
+	view  atomic.Pointer[view]
 }
 
 func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
@@ -83,6 +84,7 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 	l.limiter = limiter(set.MaxPerSecond)
 	l.admission = admission(set)
 	l.slots.resize(set.MaxConcurrent)
+	l.brake.limitTo(set.MaxNotFound)
 	l.publish()
 	return l
 }
@@ -295,6 +297,7 @@ func (l *lane) update(set *settings, srv *server, token string) {
 		l.limiter = limiter(set.MaxPerSecond)
 		l.admission = admission(set)
 		l.slots.resize(set.MaxConcurrent)
+		l.brake.limitTo(set.MaxNotFound)
 		l.set = set
 		l.breaker = breaker{}
 		l.open.Store(false)

@@ -72,7 +72,7 @@ type metrics struct {
 	rebuilds, loads       *prometheus.CounterVec
 	duration, lag         *prometheus.HistogramVec
 	expired, sampled      *prometheus.CounterVec
-	breaker               *prometheus.GaugeVec
+	breaker, brake        *prometheus.GaugeVec
 	// Their Redis.
 	redisUp     *prometheus.GaugeVec
 	redisErrors *prometheus.CounterVec
@@ -139,6 +139,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			"Nothing is counted where expire is below some 7 s, where Redis' maxmemory-policy is an LFU one, and for a Redis user without the right to OBJECT.", ofKeyspace, readLabel)
 	m.breaker = m.gauge("keepfresh_breaker_open",
 		"1 while the breaker is open, else 0: keys fail one after the other, so only one at a time is tried, at growing intervals of up to 5 s.", ofKeyspace)
+	m.brake = m.gauge("keepfresh_many_not_found",
+		"1 while so many answers say that a key which holds a value is not found (maxNotFoundPercent) that onNotFound: Delete deletes none, else 0.", ofKeyspace)
 
 	m.redisUp = m.gauge("keepfresh_redis_up",
 		"1 while the policy's Redis answers and serves listings and writes, else 0: the condition RedisReachable.", ofPolicy)

@@ -20,7 +20,8 @@ type laneMetrics struct {
 	duration, lag                            prometheus.Observer
 	gone                                     prometheus.Counter
 	expire, staleAge, settled                prometheus.Gauge
-	required, lead, queue, late, open, redis prometheus.Gauge
+	required, lead, queue, late, open, brake prometheus.Gauge
+	redis                                    prometheus.Gauge
 
 	read, unread prometheus.Counter
 
@@ -37,7 +38,7 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 		loads: m.loads.MustCurryWith(k), rebuilds: m.rebuilds.MustCurryWith(k), redisErrors: m.redisErrors.MustCurryWith(p),
 		duration: m.duration.With(k), lag: m.lag.With(k), gone: m.expired.With(k),
 		expire: m.expire.With(k), staleAge: m.staleAge.With(k), settled: m.settled.With(k),
-		required: m.required.With(k), lead: m.lead.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k),
+		required: m.required.With(k), lead: m.lead.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k), brake: m.brake.With(k),
 		redis: m.redisUp.With(p),
 	}
 	// A rate needs the zero before the first event; the rarer ones come as they occur.

@@ -64,6 +64,7 @@ type Keyspace struct {
 	MaxConcurrent int // loads at once
 	MaxPerSecond  int // loads begun per second; 0 for no limit
 	OnNotFound    OnNotFound
+	MaxNotFound   int // percent of the last answers, beyond which Delete acts as Keep; 100 for no limit
 	OnMiss        OnMiss
 	KeyEvents     KeyEvents
 }
@@ -134,6 +135,7 @@ func compile(k Keyspace) (*settings, error) {
 			k.DueAfter, k.Expire, k.GuardTimeout))
 	}
 	k.MaxConcurrent = cmp.Or(k.MaxConcurrent, DefaultMaxConcurrent)
+	k.MaxNotFound = cmp.Or(k.MaxNotFound, DefaultMaxNotFound)
 	k.Loader.MaxConns = k.MaxConcurrent
 	load, err := loader.NewHTTP(template, k.Loader)
 	if err != nil {
@@ -145,6 +147,9 @@ func compile(k Keyspace) (*settings, error) {
 // DefaultMaxConcurrent is how many loads of a keyspace run at once if its plan
 // says nothing.
 const DefaultMaxConcurrent = 6
+
+// DefaultMaxNotFound is the MaxNotFound of a plan that says nothing.
+const DefaultMaxNotFound = 30
 
 func equal(a, b Keyspace) bool { return reflect.DeepEqual(a, b) }
 

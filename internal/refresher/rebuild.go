@@ -195,21 +195,30 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 		}
 	case r.set.loader.BatchSize() == 1:
 		value, err := r.set.loader.Load(some[0].Lease.Context(), some[0].key)
+		r.answered(some[0], err)
 		ends[0] = r.conclude(some[0], time.Since(began), value, err)
 	default:
 		results := r.loadMany(some, began)
 		took := time.Since(began)
 		calls := sharedFailures(results)
+		for i, a := range some { // all, before any key of the batch is deleted
+			r.answered(a, results[i].Failure())
+		}
 		for i, a := range some {
 			a.call = calls[results[i].Err]
-			var err error
-			if e := results[i].Err; e != nil {
-				err = e
-			}
-			ends[i] = r.conclude(a, took, results[i].Value, err)
+			ends[i] = r.conclude(a, took, results[i].Value, results[i].Failure())
 		}
 	}
 	r.srv.settler.add(ends...)
+}
+
+// answered counts for the brake what the loader said of a key that holds a value.
+func (r *rebuilder) answered(a acquired, err error) {
+	var e *loader.Error
+	notFound := errors.As(err, &e) && e.Reason == loader.NotFound
+	if a.TTL != guard.Missing && r.set.OnNotFound == Delete && (err == nil || notFound) {
+		r.lane.brake.answered(notFound, time.Now())
+	}
 }
 
 // sharedFailures tells the calls apart that keys failed with.
@@ -251,7 +260,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err e
 	res.noValue = e.Reason
 	res.failure = failure(string(e.Reason), "key %q: %s", res.key, e.Message)
 	switch {
-	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing:
+	case e.Reason == loader.NotFound && r.set.OnNotFound == Delete && a.TTL != guard.Missing && !r.lane.brake.holds():
 		return settlement{guard.Settlement{Lease: a.Lease, Delete: true}, r, res, deleted}
 	case e.Reason == loader.NotFound:
 		res.outcome = notFound

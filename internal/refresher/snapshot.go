@@ -56,6 +56,9 @@ type KeyspaceSnapshot struct {
 	OldestLoad   time.Time // when the oldest value was loaded; zero without keys
 	LastFailure  *Failure
 	LoadersState LoadersState
+
+	NotFound, Answers int       // of the last answers for keys that hold values
+	PausedUntil       time.Time // the loader asked to be left alone until then, for longer than keys may be late
 }
 
 // LoadersState says whether a keyspace's loads succeed.
@@ -66,6 +69,10 @@ const (
 	NoLoads    LoadersState = ""           // none has ended yet
 	Succeeding LoadersState = "Succeeding" // also if some keys fail
 	Failing    LoadersState = "Failing"    // several in a row failed
+	Paused     LoadersState = "Paused"     // the loader asked to be left alone (Retry-After)
+
+	// So many keys that hold values are not found that none is deleted for it.
+	ManyNotFound LoadersState = "ManyNotFound"
 )
 
 // Loads counts loads since the work began.

@@ -35,6 +35,14 @@ type Result struct {
 	Err *Error
 }
 
+// Failure is Err as an error, nil if there is none.
+func (r Result) Failure() error {
+	if r.Err == nil {
+		return nil
+	}
+	return r.Err
+}
+
 // BatchSize returns how many keys a call may hold: 1 for a loader that is called
 // for each key.
 func (l *Loader) BatchSize() int { return max(1, l.batchSize) }
