@@ -38,6 +38,9 @@ func (l *Loader) read(s span, r *reply) ([]byte, *Error) {
 		case int64(len(value)) > l.maxBody:
 			return nil, l.tooLarge(r)
 		case errors.Is(err, io.EOF):
+			if r.mayBeChunked && chunked(value) {
+				return nil, l.misframed(r)
+			}
 			return value, nil
 		case err != nil:
 			return nil, l.broken(s, r)
@@ -78,4 +81,12 @@ func drain(r *reply) {
 	}
 	r.hurry(maxDrainTime)
 	_, _ = io.CopyN(io.Discard, r.body, maxDrainBytes)
+}
+
+// misframed is a failure: what an answer by HTTP/1.0 with a Transfer-Encoding means
+// nobody knows (RFC 9112, 6.1), and its framing would be stored with the value.
+func (l *Loader) misframed(r *reply) *Error {
+	failure := failf(BodyBroken, "%s answered by HTTP/1.0 in chunks, which only HTTP/1.1 has; have the server answer by HTTP/1.1, or with a Content-Length", l.urls.host)
+	failure.Status = r.status
+	return failure
 }

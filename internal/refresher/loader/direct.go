@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -55,17 +54,12 @@ func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send 
 	if host == "" {
 		host = base.Host
 	}
-	header = header.Clone()
-	unzip := header.Get("Accept-Encoding") == ""
-	if unzip { // as net/http does
-		header.Set("Accept-Encoding", "gzip")
-	}
 	var head bytes.Buffer
 	head.WriteString(" HTTP/1.1\r\nHost: " + host + "\r\n")
 	_ = header.Write(&head)
 	fixed := head.Bytes()
 	return func(s span, target string, body []byte) (*reply, error) {
-		r, err := d.do(s, func(b []byte) []byte {
+		return d.do(s, func(b []byte) []byte {
 			if body == nil {
 				b = append(append(b, "GET "...), target...)
 				return append(append(b, fixed...), "\r\n"...)
@@ -75,11 +69,6 @@ func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send 
 			b = strconv.AppendInt(b, int64(len(body)), 10)
 			return append(append(b, "\r\n\r\n"...), body...)
 		})
-		if err == nil && unzip && r.length != 0 && strings.EqualFold(r.header.Get("Content-Encoding"), "gzip") {
-			r.header.Del("Content-Encoding")
-			r.length, r.body = -1, &unzipped{body: r.body}
-		}
-		return r, err
 	}, d.close
 }
 

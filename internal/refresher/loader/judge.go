@@ -24,11 +24,10 @@ func (l *Loader) judge(r *reply, now time.Time) *Error {
 		failure.Status = r.status
 		return failure
 	}
-	if encoding := r.header.Get("Content-Encoding"); encoding != "" && encoding != "identity" && !l.acceptsEncoded {
-		failure = failf(BodyBroken, "%s answered with a Content-Encoding that was not asked for", l.urls.host)
-		failure.Status = r.status
+	if r.misframed {
+		return l.misframed(r)
 	}
-	return failure
+	return l.decode(r)
 }
 
 func (l *Loader) judgeStatus(r *reply, now time.Time) *Error {
@@ -42,7 +41,9 @@ func (l *Loader) judgeStatus(r *reply, now time.Time) *Error {
 	default:
 		failure := failf(UnexpectedStatus, "%s answered %s", l.urls.host, statusText(code))
 		if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
-			failure.RetryAfter = retryAfter(r.header.Get("Retry-After"), now)
+			for _, line := range r.header["Retry-After"] {
+				failure.RetryAfter = max(failure.RetryAfter, retryAfter(line, now))
+			}
 		}
 		return failure
 	}

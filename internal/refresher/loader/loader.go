@@ -27,6 +27,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
@@ -43,6 +44,7 @@ type Loader struct {
 	// acceptsEncoded says that the headers ask for an encoding themselves, so that
 	// a value is stored encoded, as it comes.
 	acceptsEncoded bool
+	unzips         bool // a gzipped answer was asked for, and is not to be stored as it is
 	close          func()
 }
 
@@ -68,7 +70,7 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	accepts := header.Get("Accept-Encoding")
+	accepts, given := acceptedEncoding(cfg)
 	l := &Loader{
 		urls:           urls,
 		batch:          batch,
@@ -76,9 +78,20 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
 		acceptsEncoded: accepts != "" && accepts != "identity",
+		unzips:         !given,
 	}
 	l.send, l.close = newSender(urls.before, cfg, header, host, o)
 	return l, nil
+}
+
+// acceptedEncoding is what a policy's own Accept-Encoding says, if it has one.
+func acceptedEncoding(cfg HTTP) (value string, given bool) {
+	for _, h := range cfg.Headers {
+		if http.CanonicalHeaderKey(h.Name) == "Accept-Encoding" {
+			return strings.ToLower(strings.TrimSpace(h.Value)), true
+		}
+	}
+	return "", false
 }
 
 // makeHeader returns what every request carries, and the Host header apart, as
@@ -96,7 +109,7 @@ func makeHeader(cfg HTTP) (header http.Header, host string, err error) {
 			header.Add(name, h.Value)
 		}
 	}
-	own := map[string][]string{"User-Agent": {"keepfresh"}}
+	own := map[string][]string{"User-Agent": {"keepfresh"}, "Accept-Encoding": {"gzip"}}
 	if cfg.BatchSize > 0 {
 		own["Content-Type"] = []string{"application/json"}
 		own["Accept"] = []string{"application/json"}

@@ -20,6 +20,9 @@ type reply struct {
 	length int64       // of the body; -1 if it is not known
 	body   io.Reader
 	call
+
+	misframed    bool // by HTTP/1.0, with a Transfer-Encoding
+	mayBeChunked bool // by HTTP/1.0, and it is not known whether with a Transfer-Encoding
 }
 
 // call is a request that was answered.

@@ -84,7 +84,11 @@ func newSender(origin string, cfg HTTP, header http.Header, host string, o optio
 			cancel()
 			return nil, err
 		}
-		return &reply{response.StatusCode, response.Header, response.ContentLength, response.Body, &transportCall{body: response.Body, cancel: cancel}}, nil
+		return &reply{
+			status: response.StatusCode, header: response.Header, length: response.ContentLength, body: response.Body,
+			mayBeChunked: response.ProtoMajor == 1 && response.ProtoMinor == 0,
+			call:         &transportCall{body: response.Body, cancel: cancel},
+		}, nil
 	}, closeIdle
 }
 
@@ -113,6 +117,7 @@ func newTransport(cfg HTTP, o options) *http.Transport {
 		MaxIdleConnsPerHost:    cfg.MaxConns,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true, // Loader.decode does it
 		Protocols:              &protocols,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}

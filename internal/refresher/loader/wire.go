@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -147,6 +148,9 @@ func (w *wire) readHead(c *directCall) error {
 		c.plain, c.left = w.in, length
 		return nil
 	}
+	if begin, _ := w.in.Peek(len(oldVersion)); string(begin) == oldVersion {
+		return w.readOld(c)
+	}
 	for {
 		response, err := http.ReadResponse(w.in, nil) //nolint:bodyclose // the connection is directCall.end's to close
 		if err != nil {
@@ -160,4 +164,36 @@ func (w *wire) readHead(c *directCall) error {
 		c.keep = c.keep && !response.Close && code >= 200
 		return nil
 	}
+}
+
+const oldVersion = "HTTP/1.0"
+
+// readOld reads the head of an answer by HTTP/1.0. net/http would drop a
+// Transfer-Encoding unread, so the head is looked through as it came. The connection
+// is not used again.
+func (w *wire) readOld(c *directCall) error {
+	seen := &head{from: w.in}
+	response, err := http.ReadResponse(bufio.NewReader(seen), nil) //nolint:bodyclose // the connection is directCall.end's to close
+	if err != nil {
+		return err
+	}
+	c.status, c.header, c.length, c.other = response.StatusCode, response.Header, response.ContentLength, response.Body
+	c.misframed = transferEncoded(seen.bytes)
+	c.keep, seen.whole, seen.bytes = false, true, nil
+	return nil
+}
+
+// head keeps what is read until it is whole.
+type head struct {
+	from  io.Reader
+	bytes []byte
+	whole bool
+}
+
+func (h *head) Read(p []byte) (int, error) {
+	n, err := h.from.Read(p)
+	if !h.whole {
+		h.bytes = append(h.bytes, p[:n]...)
+	}
+	return n, err
 }
