@@ -132,7 +132,7 @@ func newMachine(t testing.TB, seed uint64) *machine {
 		Owns:    func(key string) bool { other := m.foreign.Load(); return other == nil || key != *other },
 		Standby: m.standby.Load,
 	})
-	m.srv = &server{eng: eng, rdb: rdb, guard: guard.New(rdb, eng.opts.Lease)}
+	m.srv = &server{eng: eng, rdb: rdb, guard: guard.New(rdb.Client, eng.opts.Lease)}
 	m.srv.settler.guard = m.srv.guard
 	m.srv.serving.Store(true)
 	set := m.compile(k)

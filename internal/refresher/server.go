@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
@@ -19,13 +17,17 @@ import (
 )
 
 const (
-	probeInterval  = time.Second
-	probeTimeout   = 3 * time.Second
-	minProbePause  = 100 * time.Millisecond
-	maxProbePause  = 5 * time.Second
-	minListPause   = time.Second
-	maxListPause   = 5 * time.Minute
-	listingPerLife = 2 // listings in the time in which a new key becomes due
+	probeInterval = time.Second
+	probeTimeout  = 3 * time.Second
+	minProbePause = 100 * time.Millisecond
+	maxProbePause = 5 * time.Second
+	// maxDemotedPause is the longest between two tries while the address leads to a
+	// replica: a failover is over in a moment.
+	maxDemotedPause = 2 * time.Second
+	minRedialPause  = time.Second
+	minListPause    = time.Second
+	maxListPause    = 5 * time.Minute
+	listingPerLife  = 2 // listings in the time in which a new key becomes due
 	// gather lets policies that begin together share one listing.
 	gather = 100 * time.Millisecond
 )
@@ -35,7 +37,7 @@ const (
 type server struct {
 	eng   *Engine
 	conf  redisconn.Config
-	rdb   *redis.Client
+	rdb   *redisconn.Client
 	guard *guard.Guard
 
 	settler settler
@@ -49,16 +51,18 @@ type server struct {
 	users  sync.WaitGroup // rebuilds and samples under way
 
 	wantList, wantProbe chan struct{}
+	redialled           time.Time // the monitor's
 
-	mu       sync.Mutex
-	lanes    map[*lane]struct{}
-	probed   redisconn.Status
-	refusal  redisconn.Status // what rebuilds were refused with; zero if they are served
-	runID    string
-	unlisted redisconn.Status // what listings were refused with; zero if they are served
-	serving  atomic.Bool      // probed is Connected
-	mute     atomic.Bool      // it does not say whether keys are read
-	refusing atomic.Bool      // refusal is not zero
+	mu        sync.Mutex
+	lanes     map[*lane]struct{}
+	probed    redisconn.Status
+	refusal   redisconn.Status // what rebuilds were refused with; zero if they are served
+	runID     string
+	unlisted  redisconn.Status // what listings were refused with; zero if they are served
+	serving   atomic.Bool      // probed is Connected
+	elsewhere atomic.Bool      // the address may mean another server by now
+	mute      atomic.Bool      // it does not say whether keys are read
+	refusing  atomic.Bool      // refusal is not zero
 }
 
 func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
@@ -67,7 +71,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 		return nil, err
 	}
 	s := &server{
-		eng: eng, conf: conf, rdb: rdb, guard: guard.New(rdb, eng.opts.Lease),
+		eng: eng, conf: conf, rdb: rdb, guard: guard.New(rdb.Client, eng.opts.Lease),
 		wantList: make(chan struct{}, 1), wantProbe: make(chan struct{}, 1),
 		lanes:  map[*lane]struct{}{},
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
@@ -76,7 +80,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.listeners.Store(&keyspace.Index[*lane]{})
-	s.watch = watch.Start(rdb, watch.Handler{
+	s.watch = watch.Start(rdb.Client, watch.Handler{
 		Events: func(events []watch.Event) { s.heard(ctx, events) },
 		Gap:    func() { signal(s.wantList) },
 		Changed: func(now watch.Status) {
@@ -143,10 +147,15 @@ func (s *server) status() redisconn.Status {
 }
 
 // suspect takes in the error of a command: a refusal stands until a rebuild is
-// served again; anything else is for the probe to find out, at once.
+// served again, or another server is the primary; anything else is for the probe to
+// find out, at once.
 func (s *server) suspect(err error) {
 	status := redisconn.Classify(err)
 	s.erred(status.Reason)
+	if status.Demoted() {
+		s.elsewhere.Store(true)
+		defer signal(s.wantProbe)
+	}
 	if !redisconn.IsReply(err) || status.Reason == redisconn.ConnectionFailed {
 		signal(s.wantProbe)
 		return
@@ -209,14 +218,32 @@ func (s *server) monitor(ctx context.Context) {
 			await(ctx, nil, minProbePause)
 		} else {
 			await(ctx, nil, pause)
-			pause = min(2*pause, maxProbePause)
+			longest := maxProbePause
+			if s.elsewhere.Load() {
+				longest = maxDemotedPause
+			}
+			pause = min(2*pause, longest)
 		}
 	}
+}
+
+// redial has all connections made anew if the address may mean another server by
+// now: at once, and then at intervals.
+func (s *server) redial() (did bool) {
+	if !s.elsewhere.Load() || time.Since(s.redialled) < minRedialPause {
+		return false
+	}
+	s.elsewhere.Store(false)
+	s.redialled = time.Now()
+	s.eng.opts.Log.Info("connecting anew: this address may mean another Redis by now", "address", s.conf.Address)
+	s.rdb.Redial()
+	return true
 }
 
 // probe says whether the server is up, and has it listed when it comes or comes
 // back.
 func (s *server) probe(ctx context.Context) (up bool) {
+	redialled := s.redial()
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	runID, status := redisconn.Probe(probing, s.rdb)
 	cancel()
@@ -224,10 +251,17 @@ func (s *server) probe(ctx context.Context) (up bool) {
 		return false
 	}
 	up = status.Reason == redisconn.Connected
+	if status.Demoted() {
+		s.elsewhere.Store(true)
+	}
 	if !up {
 		s.erred(status.Reason)
 	}
-	came := up && (!s.up() || runID != s.run())
+	moved := up && s.run() != "" && runID != s.run()
+	if moved && !redialled {
+		s.rdb.Redial() // the others, subscriptions too, may lead to the former one
+	}
+	came := up && (!s.up() || moved)
 	if came {
 		for _, l := range s.attached() {
 			_ = l.wait(ctx, func() { l.startOver(runID) }) // before anybody is told that it is back
@@ -238,6 +272,9 @@ func (s *server) probe(ctx context.Context) (up bool) {
 		s.serving.Store(up)
 		if up {
 			s.runID = runID
+			if redialled && s.refusal.Demoted() {
+				s.refusing.Store(false)
+			}
 			s.mute.Store(s.mute.Load() && !came)
 		}
 	})

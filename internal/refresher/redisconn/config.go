@@ -5,6 +5,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -45,6 +46,10 @@ type Config struct {
 	Username string
 	Password Secret
 	TLS      TLS
+
+	// MaxAge is for how long a connection is used, give or take a fifth
+	// (DefaultMaxAge if zero).
+	MaxAge time.Duration
 }
 
 // TLS says how to secure a connection. CA, Cert and Key are PEM.
@@ -91,18 +96,22 @@ const (
 //
 // Nothing is retried below the engine: a command whose reply was lost may have
 // been carried out, and only the engine knows what that means.
-func New(c Config) (*redis.Client, error) {
+func New(c Config) (*Client, error) {
 	secure, err := c.tls()
 	if err != nil {
 		return nil, err
 	}
+	age := cmp.Or(c.MaxAge, DefaultMaxAge)
+	made := &conns{dialer: net.Dialer{Timeout: dialTimeout}, tls: secure, open: map[*conn]struct{}{}}
 	rdb := redis.NewClient(&redis.Options{
 		Addr:                     c.Address,
 		DB:                       c.Database,
 		Username:                 c.Username,
 		Password:                 string(c.Password),
-		TLSConfig:                secure,
+		Dialer:                   made.dial,
 		DialTimeout:              dialTimeout,
+		ConnMaxLifetime:          age,
+		ConnMaxLifetimeJitter:    time.Duration(maxAgeJitter * float64(age)),
 		DialerRetries:            1,
 		ReadTimeout:              ioTimeout,
 		WriteTimeout:             ioTimeout,
@@ -114,7 +123,7 @@ func New(c Config) (*redis.Client, error) {
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	rdb.AddHook(discreet{c.Password})
-	return rdb, nil
+	return &Client{rdb, made}, nil
 }
 
 func (c Config) tls() (*tls.Config, error) {

@@ -40,6 +40,12 @@ type Status struct {
 	Message string
 }
 
+// Demoted says that the server is not the primary, so that the address may mean
+// another one by now.
+func (s Status) Demoted() bool {
+	return s.Reason == ReadOnly && (s.Message == replica || s.Message == orphan)
+}
+
 // probeKey is read, never written, to learn whether commands are served.
 const probeKey = "keepfresh:probe"
 
@@ -162,6 +168,7 @@ func IsReply(err error) bool {
 const (
 	takes   = "it takes Redis 7.0 or newer, or Valkey"
 	replica = "this Redis is a read-only replica; name the primary in redis.addresses"
+	orphan  = "this Redis is a replica that has lost its primary; name the primary in redis.addresses"
 	denied  = "this Redis user may not do what a rebuild needs; docs/cachepolicy.md lists the commands to allow"
 	lacks   = "this Redis lacks a command that Keepfresh needs; " + takes
 	member  = "this Redis is a member of a cluster, whose other members Keepfresh cannot reach yet"
@@ -183,7 +190,7 @@ var replies = []struct {
 	{"ERR unknown command", VersionUnsupported, lacks},
 	{"ERR Unknown Redis command called from", VersionUnsupported, lacks},
 	{"READONLY", ReadOnly, replica},
-	{"MASTERDOWN", ReadOnly, "this Redis is a replica that has lost its primary; name the primary in redis.addresses"},
+	{"MASTERDOWN", ReadOnly, orphan},
 	{"NOREPLICAS", ReadOnly, "Redis takes no writes because too few replicas follow it (min-replicas-to-write)"},
 	{"MISCONF", ReadOnly, "Redis takes no writes because it cannot save to disk (MISCONF)"},
 	{"LOADING", Loading, "Redis is loading its data"},

@@ -31,7 +31,7 @@ func connect(t testing.TB, c Config) *redis.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = rdb.Close() })
-	return rdb
+	return rdb.Client
 }
 
 // wantProbe checks what a probe says; part is in its message.

@@ -48,8 +48,9 @@ func BenchmarkWatchCost(b *testing.B) {
 				interests = append(interests, Interest{Prefix: strings.Repeat("product:", i%2) + strconv.Itoa(i)})
 			}
 			interests[0].Prefix = "product:"
-			rdb, err := redisconn.New(redisconn.Config{Address: loud.Addr})
+			client, err := redisconn.New(redisconn.Config{Address: loud.Addr})
 			must(b, err)
+			rdb := client.Client
 			defer func() { _ = rdb.Close() }()
 			e := &ears{rdb: rdb, heard: map[string]Kind{}}
 			e.Watcher = Start(rdb, Handler{Events: func([]Event) {}, Gap: e.gap, Changed: e.changed}, discard)

@@ -64,8 +64,9 @@ func (l *lockedBuffer) String() string {
 // listen starts a Watcher at a quick pace, and ends it with the test.
 func listen(t testing.TB, conf redisconn.Config, interests ...Interest) *ears {
 	t.Helper()
-	rdb, err := redisconn.New(conf)
+	client, err := redisconn.New(conf)
 	must(t, err)
+	rdb := client.Client
 	e := &ears{rdb: rdb, heard: map[string]Kind{}}
 	h := Handler{Events: e.events, Gap: e.gap, Changed: e.changed}
 	e.Watcher = start(rdb, h, slog.New(slog.NewTextHandler(&e.log, nil)), quick)
