@@ -5,10 +5,12 @@ package loader
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,31 +28,33 @@ import (
 //	▼                                           │
 //	take ──none idle──► dial ──► write ──► read ┴─ anything else ──► closed
 type direct struct {
-	host    string // with its port
-	timeout time.Duration
-	slots   chan struct{} // one for each connection that may be in use
+	host  string // with its port
+	dial  *dialer
+	age   time.Duration // of a connection, at most
+	slots chan struct{} // one for each connection that may be in use
 
 	mu     sync.Mutex
-	idle   []*wire // the one used last is the last
+	idle   []*wire // the one used last is the last, and the first is used next: so all are
 	reaper *time.Timer
 	closed bool
 }
 
-func newDirect(u *url.URL, cfg HTTP) *direct {
+func newDirect(u *url.URL, cfg HTTP, o options) *direct {
 	port := u.Port()
 	if port == "" {
 		port = "80"
 	}
 	return &direct{
-		host:    net.JoinHostPort(u.Hostname(), port),
-		timeout: min(connectTimeout, cfg.Timeout),
-		slots:   make(chan struct{}, cfg.MaxConns),
+		host:  net.JoinHostPort(u.Hostname(), port),
+		dial:  newDialer(cfg, o),
+		age:   cmp.Or(o.maxAge, maxConnAge),
+		slots: make(chan struct{}, cfg.MaxConns),
 	}
 }
 
 // sendDirect returns a sender that calls through a direct.
-func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string) (send sender, closeIdle func()) {
-	d := newDirect(base, cfg)
+func sendDirect(base *url.URL, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
+	d := newDirect(base, cfg, o)
 	if host == "" {
 		host = base.Host
 	}
@@ -122,19 +126,18 @@ func (d *direct) take(s span) (*wire, error) {
 		return nil, err
 	}
 	for w := d.pop(); w != nil; w = d.pop() {
-		if w.used = true; w.in.Buffered() == 0 && w.conn.SetDeadline(s.deadline) == nil {
+		if w.used = true; time.Now().Before(w.until) && w.in.Buffered() == 0 && w.conn.SetDeadline(s.deadline) == nil {
 			return w, nil
 		}
 		w.close()
 	}
 	ctx, cancel := s.context()
 	defer cancel()
-	dialer := net.Dialer{Timeout: d.timeout, KeepAlive: keepAlive}
-	conn, err := dialer.DialContext(ctx, "tcp", d.host)
+	conn, err := d.dial.DialContext(ctx, "tcp", d.host)
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(conn)
+	w, err := newWire(conn, lifetime(d.age))
 	if err == nil {
 		err = conn.SetDeadline(s.deadline)
 	}
@@ -148,13 +151,11 @@ func (d *direct) take(s span) (*wire, error) {
 func (d *direct) pop() *wire {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	last := len(d.idle) - 1
-	if last < 0 {
+	if len(d.idle) == 0 {
 		return nil
 	}
-	w := d.idle[last]
-	d.idle[last] = nil
-	d.idle = d.idle[:last]
+	w := d.idle[0]
+	d.idle = slices.Delete(d.idle, 0, 1)
 	return w
 }
 
@@ -172,10 +173,10 @@ func (d *direct) give(w *wire, keep bool) {
 func (d *direct) push(w *wire) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
+	w.since = time.Now()
+	if d.closed || w.since.After(w.until) {
 		return false
 	}
-	w.since = time.Now()
 	d.idle = append(d.idle, w)
 	if d.reaper == nil {
 		d.reaper = time.AfterFunc(idleTimeout, d.reap)

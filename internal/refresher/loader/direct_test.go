@@ -166,7 +166,7 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDirect(u, HTTP{}.withDefaults())
+	d := newDirect(u, HTTP{}.withDefaults(), options{})
 	call := func() {
 		r, err := d.do(span{t.Context(), time.Now().Add(patience)}, func(b []byte) []byte { return append(b, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"...) })
 		if err != nil {
@@ -201,7 +201,7 @@ func TestAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := newDirect(u, HTTP{}.withDefaults()).host; got != want {
+		if got := newDirect(u, HTTP{}.withDefaults(), options{}).host; got != want {
 			t.Errorf("%s is reached at %s, want %s", base, got, want)
 		}
 	}

@@ -77,10 +77,18 @@ func chunks(parts ...string) http.HandlerFunc {
 }
 
 func overHTTP1(t testing.TB, handler http.HandlerFunc, cfg HTTP) *Loader {
-	return newLoader(t, serve(t, handler).URL, cfg)
+	return optedHTTP1(t, handler, cfg)
 }
 
 func overHTTP2(t testing.TB, handler http.HandlerFunc, cfg HTTP) *Loader {
+	return optedHTTP2(t, handler, cfg)
+}
+
+func optedHTTP1(t testing.TB, handler http.HandlerFunc, cfg HTTP, opts ...Option) *Loader {
+	return newLoader(t, serve(t, handler).URL, cfg, opts...)
+}
+
+func optedHTTP2(t testing.TB, handler http.HandlerFunc, cfg HTTP, opts ...Option) *Loader {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
 			w.WriteHeader(http.StatusHTTPVersionNotSupported)
@@ -90,7 +98,7 @@ func overHTTP2(t testing.TB, handler http.HandlerFunc, cfg HTTP) *Loader {
 	}))
 	s.EnableHTTP2 = true
 	start(t, s, (*httptest.Server).StartTLS)
-	return newLoader(t, s.URL, cfg, WithTLSConfig(s.Client().Transport.(*http.Transport).TLSClientConfig))
+	return newLoader(t, s.URL, cfg, append(opts, WithTLSConfig(s.Client().Transport.(*http.Transport).TLSClientConfig))...)
 }
 
 func TestLoadSendsTheRequest(t *testing.T) {

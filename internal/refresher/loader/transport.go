@@ -5,9 +5,10 @@ package loader
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -32,7 +33,11 @@ type Option func(*options)
 type options struct {
 	transport http.RoundTripper
 	tls       *tls.Config
-	netHTTP   bool // for tests: where direct would do
+
+	// For tests.
+	netHTTP bool // where direct would do
+	maxAge  time.Duration
+	lookup  func(ctx context.Context, host string) ([]string, error)
 }
 
 // WithTransport has the loader call through rt instead of a transport of its
@@ -55,12 +60,12 @@ type sender func(s span, target string, body []byte) (*reply, error)
 // newSender returns what calls the loader, and what closes its connections.
 func newSender(origin string, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
 	if base, err := url.Parse(origin); err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
-		return sendDirect(base, cfg, header, host)
+		return sendDirect(base, cfg, header, host, o)
 	}
 	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
 	if shared {
-		transport := newTransport(cfg, o)
-		o.transport, closeIdle = transport, transport.CloseIdleConnections
+		g := &generations{make: func() *http.Transport { return newTransport(cfg, o) }, age: cmp.Or(o.maxAge, maxConnAge), call: cfg.Timeout}
+		o.transport, closeIdle = g, g.closeIdle
 	}
 	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
 	return func(s span, target string, body []byte) (*reply, error) {
@@ -106,13 +111,12 @@ func newTransport(cfg HTTP, o options) *http.Transport {
 	protocols.SetHTTP2(true) // with https only
 	// A connection may come too late for the load that wanted it. It is made
 	// nevertheless, for the next one, but not for longer than a load may take.
-	connect := min(connectTimeout, cfg.Timeout)
-	dialer := &net.Dialer{Timeout: connect, KeepAlive: keepAlive}
+	dialer := newDialer(cfg, o)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        o.tls,
-		TLSHandshakeTimeout:    connect,
+		TLSHandshakeTimeout:    dialer.Timeout,
 		MaxConnsPerHost:        cfg.MaxConns,
 		MaxIdleConnsPerHost:    cfg.MaxConns,
 		IdleConnTimeout:        idleTimeout,

@@ -32,9 +32,10 @@ type wire struct {
 	conn  net.Conn
 	raw   syscall.RawConn
 	in    *bufio.Reader
-	out   []byte // the request, kept for its room
-	left  int64  // how much may still be read: headers are bounded
-	since time.Time
+	out   []byte      // the request, kept for its room
+	left  int64       // how much may still be read: headers are bounded
+	since time.Time   // that it is idle
+	until time.Time   // that it takes calls
 	used  bool        // it served a call before
 	cut   func()      // ends the call
 	free  func() bool // ends the hold of the call's context, and says whether it was not yet used
@@ -44,12 +45,12 @@ type wire struct {
 	sent  int                   // of out; less than nothing if the connection is not what it was
 }
 
-func newWire(conn net.Conn) (*wire, error) {
+func newWire(conn net.Conn, life time.Duration) (*wire, error) {
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{conn: conn, raw: raw}
+	w := &wire{conn: conn, raw: raw, until: time.Now().Add(life)}
 	w.in = bufio.NewReaderSize(w, 4<<10)
 	w.turn = w.takeTurn
 	w.cut = func() { _ = conn.SetDeadline(time.Unix(1, 0)) }

@@ -1,0 +1,227 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package loader
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// service is a name with backends at addresses of its own, which all listen on one
+// port. They answer with their address.
+type service struct {
+	port string
+
+	mu        sync.Mutex
+	addresses []string
+}
+
+func newService(t *testing.T, secure bool, addresses ...string) *service {
+	s := &service{port: "0"}
+	for _, address := range addresses {
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, s.port))
+		if err != nil {
+			t.Skipf("the port is taken at another address: %v", err)
+		}
+		_, s.port, _ = net.SplitHostPort(listener.Addr().String())
+		backend := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, address) }))
+		_ = backend.Listener.Close()
+		backend.Listener = listener
+		backend.Config.ErrorLog = log.New(io.Discard, "", 0)
+		if backend.EnableHTTP2 = true; secure {
+			backend.StartTLS()
+		} else {
+			backend.Start()
+		}
+		t.Cleanup(func() {
+			backend.CloseClientConnections()
+			backend.Close()
+		})
+	}
+	return s
+}
+
+// means sets what the name means.
+func (s *service) means(addresses ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addresses = addresses
+}
+
+func (s *service) options(age time.Duration) Option {
+	return func(o *options) {
+		o.maxAge = age
+		o.lookup = func(_ context.Context, host string) ([]string, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if host != "catalog.shop.svc" {
+				return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+			}
+			return slices.Clone(s.addresses), nil
+		}
+	}
+}
+
+func (s *service) loader(t *testing.T, scheme string, age time.Duration) *Loader {
+	options := []Option{s.options(age)}
+	if scheme == "https" {
+		options = append(options, WithTLSConfig(insecure()))
+	}
+	return newLoader(t, scheme+"://catalog.shop.svc:"+s.port, HTTP{}, options...)
+}
+
+// insecure takes any certificate: the names of these tests have none.
+func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
+func answeredBy(t *testing.T, l *Loader) string {
+	t.Helper()
+	value, err := l.Load(t.Context(), "p:7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(value)
+}
+
+// The old backend stays up, and so do the connections to it.
+func TestANameThatComesToMeanAnotherBackendIsFollowed(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			const age = 300 * time.Millisecond
+			s := newService(t, scheme == "https", "127.0.0.1", "127.0.0.2")
+			s.means("127.0.0.1")
+			l := s.loader(t, scheme, age)
+			if got := answeredBy(t, l); got != "127.0.0.1" {
+				t.Fatalf("answered by %s", got)
+			}
+			s.means("127.0.0.2")
+			begun := time.Now()
+			for answeredBy(t, l) != "127.0.0.2" {
+				if time.Since(begun) > 10*time.Second {
+					t.Fatal("the old backend goes on being called")
+				}
+			}
+			for range 20 {
+				if got := answeredBy(t, l); got != "127.0.0.2" {
+					t.Errorf("then answered by %s", got)
+				}
+			}
+		})
+	}
+}
+
+func TestCallsSpreadOverAllAddressesOfAName(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			s := newService(t, scheme == "https", "127.0.0.1", "127.0.0.2", "127.0.0.3")
+			s.means("127.0.0.1", "127.0.0.2", "127.0.0.3")
+			l := s.loader(t, scheme, time.Millisecond) // a connection each time
+			answered := map[string]int{}
+			for range 90 {
+				answered[answeredBy(t, l)]++
+				time.Sleep(2 * time.Millisecond)
+			}
+			if len(answered) != 3 {
+				t.Errorf("answered by %v, want all three", answered)
+			}
+		})
+	}
+}
+
+// Connections that are idle take turns, so that none of them, and no address, is left
+// out where one call follows the other.
+func TestIdleConnectionsTakeTurns(t *testing.T) {
+	d := &direct{}
+	for range 3 {
+		d.push(&wire{until: time.Now().Add(time.Hour)})
+	}
+	defer d.reaper.Stop()
+	first := d.pop()
+	d.push(first)
+	if d.pop() == first {
+		t.Error("the one that was used last is used again")
+	}
+}
+
+func TestAnAddressThatDoesNotAnswerIsPassedOver(t *testing.T) {
+	s := newService(t, false, "127.0.0.2")
+	s.means("127.0.0.1", "127.0.0.2", "127.0.0.3")
+	l := s.loader(t, "http", time.Millisecond)
+	for range 20 {
+		if got := answeredBy(t, l); got != "127.0.0.2" {
+			t.Errorf("answered by %s", got)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	s.means("127.0.0.1")
+	time.Sleep(2 * time.Millisecond)
+	_, err := l.Load(t.Context(), "p:7")
+	wantReason(t, err, ConnectionFailed)
+	if !strings.Contains(err.Error(), "refused") {
+		t.Errorf("message %q", err)
+	}
+	l = newLoader(t, "http://nobody.shop.svc:"+s.port, HTTP{}, s.options(time.Minute))
+	_, err = l.Load(t.Context(), "p:7")
+	if wantReason(t, err, ConnectionFailed); !strings.Contains(err.Error(), "no such host") {
+		t.Errorf("message %q", err)
+	}
+}
+
+// A call that runs when its connection's time is over is not cut off, and its
+// connection ends with it.
+func TestACallOutlivesItsConnectionsTime(t *testing.T) {
+	for protocol, run := range map[string]func(testing.TB, http.HandlerFunc, HTTP, ...Option) *Loader{"HTTP/1.1": optedHTTP1, "HTTP/2": optedHTTP2} {
+		t.Run(protocol, func(t *testing.T) {
+			var open atomic.Int64
+			release := make(chan struct{})
+			l := run(t, func(w http.ResponseWriter, r *http.Request) {
+				if open.Add(1) == 1 {
+					<-release
+				}
+				_, _ = io.WriteString(w, "value")
+			}, HTTP{MaxConns: 2}, func(o *options) { o.maxAge = 20 * time.Millisecond })
+			ended := make(chan error, 1)
+			go func() {
+				_, err := l.Load(t.Context(), "p:1")
+				ended <- err
+			}()
+			for open.Load() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			for range 5 {
+				time.Sleep(25 * time.Millisecond)
+				answeredBy(t, l)
+			}
+			close(release)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestFormerGenerationsLeaveNothingBehind(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "value") }))
+	l := newLoader(t, server.URL, HTTP{}, WithTLSConfig(insecure()), func(o *options) { o.maxAge = 5 * time.Millisecond })
+	for range 10 {
+		answeredBy(t, l)
+		time.Sleep(7 * time.Millisecond)
+	}
+	l.Close()
+	server.Close()
+	goleak.VerifyNone(t, before)
+}
