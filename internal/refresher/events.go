@@ -45,10 +45,7 @@ func (s *server) heard(ctx context.Context, events []watch.Event) {
 		if err := l.wait(ctx, func() { ask = l.heard(share, time.Now()) }); err != nil || len(ask) == 0 {
 			continue
 		}
-		err := discover.Inspect(ctx, s.rdb, ask, func(found []discover.Found) error {
-			l.do(func() { l.found(found, 0) })
-			return nil
-		})
+		err := discover.Inspect(ctx, s.rdb, ask, l.told)
 		if err != nil && ctx.Err() == nil {
 			s.suspect(err)
 			signal(s.wantList) // it will find them

@@ -64,6 +64,7 @@ type lane struct {
 	account  account
 	force    force
 	recent   recent
+	hints    hints
 
 	admission *watch.Admission // of keys that readers miss
 
@@ -163,6 +164,7 @@ func (l *lane) step(now time.Time) time.Duration {
 		l.account.achieved = pace{} // an outage is no slowness
 		return wake
 	}
+	wake = min(wake, l.lookAgain(now))
 	l.come(now)
 	if next, some := l.keys.Next(now); some {
 		wake = min(wake, next.Sub(now))

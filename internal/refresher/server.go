@@ -326,13 +326,17 @@ func (s *server) list(ctx context.Context) {
 	}
 }
 
-// listInterval is from the beginning of a listing to that of the next: short enough
-// for a new key to be found before it is due, unless that is heard of anyway, or a
-// listing takes longer. Deletions may not be heard of: kept keys are looked at.
+// listInterval is from the beginning of a listing to that of the next, unless one
+// takes longer: short enough for a new key to be found before it is due. Where that is
+// heard of anyway, it is short enough for a key that was not heard of, or too early, to
+// be found before it is stale. Deletions may not be heard of: kept keys are looked at.
 func (s *server) listInterval() time.Duration {
 	interval, heard := maxListPause, s.watch.Status().Heard()
 	for _, l := range s.attached() {
-		if set := l.view.Load().set; !heard || set.kept() || set.KeyEvents == Off {
+		set := l.view.Load().set
+		if heard && !set.kept() && set.KeyEvents != Off {
+			interval = min(interval, set.timing.staleAge)
+		} else {
 			interval = min(interval, set.timing.staleAge/listingPerLife)
 		}
 	}
