@@ -13,6 +13,8 @@ TESTFLAGS ?=
 
 # As hack/envtest/get.sh builds Kubernetes: what is in both is compiled once.
 go_build = CGO_ENABLED=0 go build -trimpath
+# What a program of ours says by --version.
+stamp = -X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)
 
 # What the image is called, what it bears as its version, and what it runs on.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -80,14 +82,14 @@ lint-chart: build ## Check the Helm chart, also on a real API server
 .PHONY: build
 build: ## Build the operator: bin/keepfresh
 	@echo 'build: bin/keepfresh'
-	@$(go_build) -o bin/keepfresh ./cmd/keepfresh
+	@$(go_build) -ldflags '$(stamp)' -o bin/keepfresh ./cmd/keepfresh
 
 .PHONY: image
 image: ## Build the operator's container image, with no engine: bin/image/keepfresh.tar
 	@for arch in $(IMAGE_ARCHES); do \
 		echo "image: bin/image/$$arch/keepfresh"; \
 		GOOS=linux GOARCH=$$arch $(go_build) -o bin/image/$$arch/keepfresh \
-			-ldflags '-s -w -X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' ./cmd/keepfresh; \
+			-ldflags '-s -w $(stamp)' ./cmd/keepfresh; \
 	done; \
 	CGO_ENABLED=0 go build -C hack/image -trimpath -buildvcs=false -o $(CURDIR)/bin/tools/image .; \
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)} bin/tools/image \
@@ -103,7 +105,7 @@ image: ## Build the operator's container image, with no engine: bin/image/keepfr
 .PHONY: plugin
 plugin: ## Build kubectl cachepolicy: bin/kubectl-cachepolicy (put bin/ on the PATH)
 	@echo 'plugin: bin/kubectl-cachepolicy'
-	@$(go_build) -ldflags '-X github.com/keepfresh/keepfresh/internal/version.stamped=$(VERSION)' \
+	@$(go_build) -ldflags '$(stamp)' \
 		-o bin/kubectl-cachepolicy ./cmd/kubectl-cachepolicy
 	@install -m 0755 cmd/kubectl-cachepolicy/kubectl_complete-cachepolicy bin/
 

@@ -61,7 +61,7 @@ func (x explanation) keyspace(out *cachev1alpha1.KeyExplanationStatus) *cachev1a
 	var why []string
 	for i := range x.policy.Spec.Keyspaces {
 		k := &x.policy.Spec.Keyspaces[i]
-		d, err := refresher.Describe(k.Key, k.Loader.HTTP.URL, x.question.Key)
+		d, err := refresher.Describe(k.Key, k.Loader.HTTP.URL, k.Loader.HTTP.Batch != nil, x.question.Key)
 		if err != nil {
 			why = append(why, fmt.Sprintf("%s (%s): %v", k.Name, k.Key, err))
 			continue

@@ -63,8 +63,8 @@ func redis(r cachev1alpha1.Redis, s secrets) (redisconn.Config, error) {
 		if err != nil {
 			return conf, err
 		}
-		conf.Password = redisconn.Secret(password)
-		conf.Username = string(s[name].Data["username"])
+		conf.Password = redisconn.Secret(withoutLineBreak(password))
+		conf.Username = withoutLineBreak(string(s[name].Data["username"]))
 	}
 	if r.TLS == nil {
 		return conf, nil
@@ -141,8 +141,13 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 	return out, nil
 }
 
-// header is a header's value. A Secret that was made from a file often ends in
-// a line break, which no header can hold and nobody wants.
+// withoutLineBreak is a credential without the line break in which a Secret often ends
+// that was made from a file, and which nobody wants. A second one would be meant.
+func withoutLineBreak(value string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
+}
+
+// header is a header's value. No header can hold the line breaks in which a Secret ends.
 func header(h cachev1alpha1.HTTPHeader, s secrets) (string, error) {
 	if h.Value != nil {
 		return *h.Value, nil

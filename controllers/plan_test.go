@@ -57,6 +57,11 @@ func TestPlan(t *testing.T) {
 			change: func(p *cachev1alpha1.CachePolicy) { p.Spec.Redis.Addresses = []string{"Redis.Shop.SVC:6379"} },
 			check:  func(p refresher.Plan) bool { return p.Redis.Address == "redis.shop.svc:6379" },
 		},
+		"one line break that ends a password or a user name is dropped": {
+			change:  auth,
+			secrets: secrets{"login": {Data: map[string][]byte{"username": []byte("someone\r\n"), "password": []byte("hunter2\n\n")}}},
+			check:   func(p refresher.Plan) bool { return p.Redis.Username == "someone" && p.Redis.Password == "hunter2\n" },
+		},
 		"the database is taken over": {
 			change: func(p *cachev1alpha1.CachePolicy) { p.Spec.Redis.Database = 5 },
 			check:  func(p refresher.Plan) bool { return p.Redis.Database == 5 },

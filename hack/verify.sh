@@ -34,6 +34,14 @@ for path in "${generated[@]}"; do
 	diff -ruN "$path" "$copy/$path" | sed "s|$copy|generated|" || stale="make generate manifests chart (and remove files that are generated no more)"
 done
 
+for target in build plugin image; do
+	echo "verify: make $target stamps its version"
+	make -n "$target" VERSION=v9.9.9 | grep -q 'version\.stamped=v9\.9\.9' || {
+		echo "verify: a program built by make $target would not say its version: pass it \$(stamp) in the Makefile"
+		exit 1
+	}
+done
+
 for module in . hack/tools hack/chart/tools hack/image hack/bench test/e2e; do
 	echo "verify: $module/go.mod is tidy"
 	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -40,7 +39,7 @@ func (o *metricsOptions) server() (metricsserver.Options, *certwatcher.CertWatch
 		return options, nil, nil
 	}
 	options.SecureServing = true
-	options.FilterProvider = filters.WithAuthenticationAndAuthorization
+	options.FilterProvider = whoMay
 	options.TLSOpts = []func(*tls.Config){func(c *tls.Config) {
 		c.MinVersion = tls.VersionTLS12
 		c.NextProtos = []string{"http/1.1"} // a scrape gains nothing from HTTP/2, and its resets have flooded servers (CVE-2023-44487)

@@ -56,10 +56,10 @@ func secured(t *testing.T, binary string, c *cluster) {
 		code  int
 	}{
 		"nobody in particular":       {"", http.StatusUnauthorized},
-		"a token that is made up":    {"made-up", http.StatusInternalServerError}, // controller-runtime takes it for a failure to ask
+		"a token that is made up":    {"made-up", http.StatusUnauthorized},
 		"one without the right":      {stranger, http.StatusForbidden},
 		"one who may get metrics":    {reader, http.StatusOK},
-		"a token that was cut short": {reader[:len(reader)-9], http.StatusInternalServerError},
+		"a token that was cut short": {reader[:len(reader)-9], http.StatusUnauthorized},
 	} {
 		answer := scrape(t, url, try.token, first)
 		if answer.code != try.code {

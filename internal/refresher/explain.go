@@ -249,8 +249,8 @@ type Description struct {
 type Param struct{ Name, Value string }
 
 // Describe takes a key apart by a keyspace's template, and makes the URL of its
-// loader. Where the key does not match, the error says why.
-func Describe(template, url, key string) (Description, error) {
+// loader, which may be one of batches. Where the key does not match, the error says why.
+func Describe(template, url string, batch bool, key string) (Description, error) {
 	t, err := keyspace.Parse(template)
 	if err != nil {
 		return Description{}, err
@@ -259,7 +259,7 @@ func Describe(template, url, key string) (Description, error) {
 	if !ok {
 		return Description{}, mismatch(t, key)
 	}
-	out := Description{Method: loader.Method}
+	out := Description{Method: loader.Method(batch)}
 	for i, name := range t.Names() {
 		out.Params = append(out.Params, Param{name, values[i]})
 	}

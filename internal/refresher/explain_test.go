@@ -24,18 +24,18 @@ func TestWhyAKeyDoesNotMatch(t *testing.T) {
 		{"page:home", "page:home2", "is different"},
 		{"page:{+x}:b", "page:1:c", "is different"},
 	} {
-		if _, err := Describe(c.template, "http://host/", c.key); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Describe(c.template, "http://host/", false, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s, %s: %v, want %q", c.template, c.key, err, c.want)
 		}
 	}
 }
 
 func TestAKeyIsTakenApart(t *testing.T) {
-	d, err := Describe("a:{x}:{+y}", "http://host/{x}?all={+y}", "a:1/2:3:4")
+	d, err := Describe("a:{x}:{+y}", "http://host/{x}?all={+y}", false, "a:1/2:3:4")
 	if err != nil || fmt.Sprint(d.Params) != "[{x 1/2} {y 3:4}]" || d.URL != "http://host/1%2F2?all=3:4" || d.Method != "GET" || d.Problem != "" {
 		t.Errorf("%+v, %v", d, err)
 	}
-	d, err = Describe("a:{x}", "http://host/{x}", "a:..")
+	d, err = Describe("a:{x}", "http://host/{x}", false, "a:..")
 	if err != nil || d.URL != "" || !strings.Contains(d.Problem, "path segment") {
 		t.Errorf("a key that makes no URL: %+v, %v", d, err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
@@ -313,7 +314,7 @@ func (r *rebuilder) redisFailed(res result, err error) result {
 	}
 	r.srv.suspect(err)
 	res.outcome, res.redis = failed, true
-	res.failure = failure(RedisError, "key %q: %v", res.key, err)
+	res.failure = failure(RedisError, "key %q: %s", res.key, redisconn.Classify(err).Message)
 	return res
 }
 

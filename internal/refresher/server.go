@@ -150,7 +150,7 @@ func (s *server) status() redisconn.Status {
 // served again, or another server is the primary; anything else is for the probe to
 // find out, at once.
 func (s *server) suspect(err error) {
-	status := redisconn.Classify(err)
+	status := s.conf.Hint(redisconn.Classify(err))
 	s.erred(status.Reason)
 	if status.Demoted() {
 		s.elsewhere.Store(true)
@@ -247,6 +247,7 @@ func (s *server) probe(ctx context.Context) (up bool) {
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	runID, status := redisconn.Probe(probing, s.rdb)
 	cancel()
+	status = s.conf.Hint(status)
 	if ctx.Err() != nil {
 		return false
 	}

@@ -100,7 +100,7 @@ func (v View) state(e Explanation) string {
 		text += ", expires in " + rough(e.TTL.Duration)
 	}
 	if e.Expire != nil {
-		text += " (a rebuild writes it for " + e.Expire.String() + ")"
+		text += " (a rebuild writes it for " + lasting(e.Expire.Duration) + ")"
 	}
 	return text
 }
@@ -169,5 +169,17 @@ func rough(d time.Duration) string {
 	default:
 		d = d.Round(time.Millisecond)
 	}
-	return d.String()
+	return lasting(d)
+}
+
+// lasting is a length of time as a person reads it: 12.4s, 1m30s, 1h.
+func lasting(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

@@ -66,10 +66,10 @@ type Condition struct {
 type Keyspace struct {
 	Name   string `json:"name"`
 	Key    string `json:"key"`
-	Expire string `json:"expire"`
+	Expire cachev1alpha1.Duration `json:"expire"`
 
 	// DueAfter is the age at which a key counts as stale.
-	DueAfter string `json:"dueAfter"`
+	DueAfter cachev1alpha1.Duration `json:"dueAfter"`
 
 	// Observed says that there are numbers.
 	Observed bool   `json:"observed"`
@@ -147,9 +147,9 @@ func (out *Policy) judge(p *cachev1alpha1.CachePolicy, now time.Time) {
 }
 
 func keyspace(p *cachev1alpha1.CachePolicy, k *cachev1alpha1.Keyspace) Keyspace {
-	out := Keyspace{Name: k.Name, Key: k.Key, Expire: cachev1alpha1.Duration{Duration: k.EffectiveExpire(&p.Spec)}.String()}
+	out := Keyspace{Name: k.Name, Key: k.Key, Expire: cachev1alpha1.Duration{Duration: k.EffectiveExpire(&p.Spec)}}
 	if due, err := k.EffectiveDueAfter(&p.Spec); err == nil {
-		out.DueAfter = cachev1alpha1.Duration{Duration: due}.String()
+		out.DueAfter = cachev1alpha1.Duration{Duration: due}
 	}
 	for _, s := range p.Status.Keyspaces {
 		if s.Name == k.Name {

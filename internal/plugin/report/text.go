@@ -112,7 +112,7 @@ func (v View) keyspaces(p Policy) string {
 		{Title: "LOADS/S", Right: true}, {Title: "LAST REFRESH"}, {Title: "OLDEST VALUE"}}
 	var rows [][]string
 	for _, k := range p.Keyspaces {
-		row := []string{k.Name, k.Key, k.Expire, k.DueAfter}
+		row := []string{k.Name, k.Key, lasting(k.Expire.Duration), lasting(k.DueAfter.Duration)}
 		if !k.Observed {
 			rows = append(rows, append(row, none, none, none, none, none, none, none, none))
 			continue

@@ -9,8 +9,13 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
-// Method is that of every load.
-const Method = http.MethodGet
+// Method is that of a load: of one key, or of a batch of keys.
+func Method(batch bool) string {
+	if batch {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
 
 // URL is what a load of a key gets, of the keys that match t. An error says why
 // no load of it is sent.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -72,6 +73,23 @@ func (c Config) Format(f fmt.State, verb rune) {
 func (c TLS) Format(f fmt.State, verb rune) {
 	type bare TLS
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), bare(c))
+}
+
+// Hint adds to a status what c itself may have to do with it.
+func (c Config) Hint(s Status) Status {
+	if s.Reason != AuthenticationFailed {
+		return s
+	}
+	var spaced []string
+	for _, credential := range []struct{ name, value string }{{"user name", c.Username}, {"password", string(c.Password)}} {
+		if strings.TrimSpace(credential.value) != credential.value {
+			spaced = append(spaced, credential.name)
+		}
+	}
+	if len(spaced) > 0 {
+		s.Message += "; the " + strings.Join(spaced, " and the ") + " in it begins or ends with white space"
+	}
+	return s
 }
 
 // Endpoint names the keys that a Config leads to: the same for two Configs that
