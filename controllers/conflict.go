@@ -56,13 +56,15 @@ func beginning(template string) string {
 	return literal[:min(len(literal), maxBeginning)]
 }
 
-// endpoint names a policy's Redis. Two names of one server are two endpoints:
+// endpoint names a policy's Redis: with the dot that ends a host name or without it,
+// it is the same. Two other names of one server are two endpoints:
 // there the guard alone keeps two policies from loading a key twice.
 func endpoint(p *cachev1alpha1.CachePolicy) string {
 	if len(p.Spec.Redis.Addresses) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s/%d", strings.ToLower(p.Spec.Redis.Addresses[0]), p.Spec.Redis.Database)
+	address := strings.Replace(strings.ToLower(p.Spec.Redis.Addresses[0]), ".:", ":", 1)
+	return fmt.Sprintf("%s/%d", address, p.Spec.Redis.Database)
 }
 
 // overlapping are the other policies that claim keys of p on the same Redis, the

@@ -226,3 +226,19 @@ func TestOverlapping(t *testing.T) {
 		}
 	}
 }
+
+func TestOneRedisIsOneEndpointHoweverItIsWritten(t *testing.T) {
+	at := func(address string) string {
+		p := &cachev1alpha1.CachePolicy{}
+		p.Spec.Redis.Addresses = []string{address}
+		return endpoint(p)
+	}
+	for _, address := range []string{"redis.shop.svc.:6379", "Redis.shop.SVC:6379"} {
+		if at(address) != at("redis.shop.svc:6379") {
+			t.Errorf("%s is taken for another Redis", address)
+		}
+	}
+	if at("redis.shop.svc:6379") == at("redis.shop.svc:6380") {
+		t.Error("two ports are one Redis")
+	}
+}

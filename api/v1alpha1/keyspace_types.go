@@ -180,9 +180,12 @@ type HTTPLoader struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^https?://')`,message=`begin the url with http:// or https://`
 	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*@')`,message=`take the user and password out of the url; send credentials by a header with valueFrom.secretKeyRef`
 	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*[{}]')`,message=`keep placeholders out of the url's host and port; the first may stand after a slash or a question mark`
-	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#{}@]*([/?#]|$)') || self.matches(r'^\w+://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#]|$)')`,message=`write a host, and at most a port from 1 to 65535, after the url's scheme, such as http://catalog.shop.svc:8080/`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*[^\x00-\x7f]')`,message=`write an international host name in its ASCII form, such as xn--bcher-kva.example`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*%')`,message=`leave the zone (% and what follows) out of an IPv6 address, and write a host name without percent-encoding`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#]*[.][.]')`,message=`leave out the empty part of the url's host name, between two dots`
+	// +kubebuilder:validation:XValidation:rule=`!self.matches(r'^\w+://[^/?#{}@]*([/?#]|$)') || self.matches(r'^\w+://[^/?#]*([^\x00-\x7f]|%|[.][.])') || self.matches(r'^\w+://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([-._A-Za-z0-9]*[A-Za-z0-9_])?\.?)(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#]|$)')`,message=`write a host, and at most a port from 1 to 65535, after the url's scheme, such as http://catalog.shop.svc:8080/`
 	// +kubebuilder:validation:XValidation:rule=`!self.contains('#')`,message=`take the fragment out of the url; write %23 for the character #`
-	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^([!#$&(-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2}|\{\+?[a-z][a-zA-Z0-9_]{0,31}\})*$')`,message=`use only {name} and {+name} as placeholders in the url, and percent-encode braces, spaces and all else that may not stand in a url`
+	// +kubebuilder:validation:XValidation:rule=`self.matches(r'^\w+://[^/?#]*[^\x00-\x7f]') || self.matches(r'^\w+://[^/?#]*%') || self.matches(r'^([!#$&(-;=?-\[\]_a-z~]|%[0-9A-Fa-f]{2}|\{\+?[a-z][a-zA-Z0-9_]{0,31}\})*$')`,message=`use only {name} and {+name} as placeholders in the url, and percent-encode braces, spaces and all else that may not stand in a url`
 	// +kubebuilder:validation:XValidation:rule=`self.split('{').size() <= 17`,message=`use at most 16 placeholders in a url`
 	URL string `json:"url"`
 

@@ -13,7 +13,10 @@ type Redis struct {
 	// +kubebuilder:validation:MaxItems=1
 	// +kubebuilder:validation:items:MinLength=3
 	// +kubebuilder:validation:items:MaxLength=261
-	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')`,message=`write host:port, such as redis.shop.svc:6379 or [::1]:6379, with a port from 1 to 65535`
+	// +kubebuilder:validation:items:XValidation:rule=`self.matches(r'^[\x00-\x7f]*$')`,message=`write an international host name in its ASCII form, such as xn--bcher-kva.example`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('%')`,message=`leave the zone (% and what follows) out of an IPv6 address: it names an interface of one machine`
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('..')`,message=`leave out the empty part of the host name, between two dots`
+	// +kubebuilder:validation:items:XValidation:rule=`self.contains('%') || self.contains('..') || self.matches(r'[^\x00-\x7f]') || self.matches(r'^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([-._A-Za-z0-9]*[A-Za-z0-9_])?\.?):([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')`,message=`write host:port, such as redis.shop.svc:6379 or [::1]:6379, with a port from 1 to 65535`
 	Addresses []string `json:"addresses"`
 
 	// database is the number of the Redis database, 0 to 1023.

@@ -225,3 +225,55 @@ func TestFormerGenerationsLeaveNothingBehind(t *testing.T) {
 	server.Close()
 	goleak.VerifyNone(t, before)
 }
+
+// The dot at the end of a name, which keeps a resolver from searching, is for DNS
+// alone: neither the Host header nor TLS has it.
+func TestADotAtTheEndOfAHostIsForDNSAlone(t *testing.T) {
+	var host atomic.Value
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host.Store(r.Host)
+		_, _ = io.WriteString(w, "value")
+	})
+	for _, scheme := range []string{"http", "https"} {
+		server := httptest.NewUnstartedServer(handler)
+		server.EnableHTTP2 = true
+		var trust *tls.Config
+		if scheme == "https" {
+			var names atomic.Value
+			server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				names.Store(hello.ServerName)
+				return nil, nil
+			}}
+			start(t, server, (*httptest.Server).StartTLS)
+			trust = server.Client().Transport.(*http.Transport).TLSClientConfig
+			defer func() {
+				if got := names.Load(); got != "example.com" {
+					t.Errorf("SNI says %v", got)
+				}
+			}()
+		} else {
+			start(t, server, (*httptest.Server).Start)
+		}
+		_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+		var looked atomic.Value
+		l := newLoader(t, scheme+"://example.com.:"+port, HTTP{}, WithTLSConfig(trust), func(o *options) { // the test certificate's name
+			o.lookup = func(_ context.Context, host string) ([]string, error) {
+				looked.Store(host)
+				return []string{"127.0.0.1"}, nil
+			}
+		})
+		if got := answeredBy(t, l); got != "value" || host.Load() != "example.com:"+port || looked.Load() != "example.com." {
+			t.Errorf("%s: %q of host %v, looked up as %v", scheme, got, host.Load(), looked.Load())
+		}
+	}
+}
+
+func TestWithoutDot(t *testing.T) {
+	for host, want := range map[string]string{
+		"a.b.": "a.b", "a.b.:80": "a.b:80", "a.b": "a.b", "a.b:80": "a.b:80", "[::1]:80": "[::1]:80", "127.0.0.1": "127.0.0.1",
+	} {
+		if got := withoutDot(host); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+}

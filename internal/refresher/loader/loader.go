@@ -66,6 +66,9 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("loader %w", err)
 	}
+	if host == "" {
+		host = withoutDot(urls.host)
+	}
 	var o options
 	for _, opt := range opts {
 		opt(&o)
@@ -82,6 +85,16 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 	}
 	l.send, l.close = newSender(urls.before, cfg, header, host, o)
 	return l, nil
+}
+
+// withoutDot is a host, and its port if it has one, without the dot that ends a name
+// which is not to be searched for: DNS alone sees it (RFC 9110, 7.2, has none).
+func withoutDot(host string) string {
+	name, port, hasPort := strings.Cut(host, ".:")
+	if hasPort {
+		return name + ":" + port
+	}
+	return strings.TrimSuffix(host, ".")
 }
 
 // acceptedEncoding is what a policy's own Accept-Encoding says, if it has one.

@@ -154,7 +154,7 @@ func (c Config) tls() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("redis address: %w", err)
 		}
-		conf.ServerName = host
+		conf.ServerName = strings.TrimSuffix(host, ".") // which DNS alone is to see
 	}
 	if c.TLS.CA != "" {
 		conf.RootCAs = x509.NewCertPool()

@@ -31,3 +31,13 @@ func TestWhiteSpaceInACredentialIsToldWhereItMayMatter(t *testing.T) {
 		}
 	}
 }
+
+// The dot at the end of a name is for DNS alone.
+func TestTLSDoesNotSeeADotAtTheEndOfAHost(t *testing.T) {
+	for address, want := range map[string]string{"redis.shop.svc.cluster.local.:6379": "redis.shop.svc.cluster.local", "redis:6379": "redis", "[::1]:6379": "::1"} {
+		conf, err := Config{Address: address, TLS: TLS{Enabled: true}}.tls()
+		if err != nil || conf.ServerName != want {
+			t.Errorf("%s: %q, %v", address, conf.ServerName, err)
+		}
+	}
+}
