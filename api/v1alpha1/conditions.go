@@ -72,7 +72,8 @@ const (
 	// ReasonPermissionDenied: the Redis user may not run a command, or touch a
 	// key, that is needed.
 	ReasonPermissionDenied = "PermissionDenied"
-	// ReasonVersionUnsupported: the server is older than Redis 7.0.
+	// ReasonVersionUnsupported: the server is older than Redis 7.0, or does not have
+	// a command that is needed, which the message names.
 	ReasonVersionUnsupported = "VersionUnsupported"
 	// ReasonReadOnly: the server is a replica and takes no writes.
 	ReasonReadOnly = "ReadOnly"

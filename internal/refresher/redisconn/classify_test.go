@@ -149,3 +149,23 @@ func TestErrorsTellNeitherKeysNorPasswords(t *testing.T) {
 		})
 	}
 }
+
+func TestARefusalNamesWhatIsMissing(t *testing.T) {
+	for reply, want := range map[string]string{
+		"NOPERM this user has no permissions to run the 'config|get' command":                                  `may not run the command "config|get": give it +config|get`,
+		"NOPERM User keepfresh has no permissions to run the 'set' command":                                    `may not run the command "set": give it +set`,
+		"NOPERM this user has no permissions to access one of the keys used as arguments":                      "give it ~keepfresh:* and the patterns",
+		"NOPERM No permissions to access a key":                                                                "give it ~keepfresh:* and the patterns",
+		"ERR The user executing the script can't access at least one of the keys mentioned in the command":     "give it ~keepfresh:* and the patterns",
+		"ERR The user executing the script can't run this command or subcommand script: 5645, on @user_script": "a command, or a key, is not among its rights",
+		"NOPERM this user has no permissions to access one of the channels used as arguments":                  "give it &__keyspace@* and &__keyevent@*",
+		"NOPERM No permissions to access a channel":                                                            "give it &__keyspace@* and &__keyevent@*",
+		"ERR unknown command 'EVAL'":                                                                           `no command "EVAL"`,
+		"ERR unknown command `INFO`":                                                                           `no command "INFO"`,
+		"ERR unknown command 'hunter2 \x00'":                                                                   "lacks a command",
+	} {
+		if got := Classify(refusal(reply)); !strings.Contains(got.Message, want) || strings.Contains(got.Message, "hunter2") {
+			t.Errorf("%q is told as %q, want ...%s...", reply, got.Message, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -49,19 +50,23 @@ func (s Status) Demoted() bool {
 // probeKey is read, never written, to learn whether commands are served.
 const probeKey = "keepfresh:probe"
 
-// Probe asks Redis how it is. runID changes when the server was restarted.
+// Probe asks Redis how it is. runID changes when the server was restarted. A script is
+// tried as well: a rebuild that cannot be written is a load for nothing.
 func Probe(ctx context.Context, rdb redis.Cmdable) (runID string, s Status) {
 	p := rdb.Pipeline()
 	info := p.Info(ctx, "server")
 	replication := p.Info(ctx, "replication")
 	served := p.PExpireTime(ctx, probeKey)
+	p.Eval(ctx, "return redis.call('PEXPIRETIME', KEYS[1])", []string{probeKey})
 	// Of a connection that could not be set up only Exec tells.
 	if _, err := p.Exec(ctx); err != nil {
 		switch s := Classify(err); {
 		case field(info.Val(), "redis_mode") == "sentinel":
 			return "", Status{ConnectionFailed, "this is a Sentinel, not the Redis that it watches; name that in redis.addresses"}
-		case s.Reason == VersionUnsupported && served.Err() != nil && info.Err() == nil:
+		case s.Reason == VersionUnsupported && info.Err() == nil && served.Err() != nil && Classify(served.Err()).Reason == VersionUnsupported:
 			return "", Status{s.Reason, "this is Redis " + field(info.Val(), "redis_version") + " without the command PEXPIRETIME; " + takes}
+		case s.Reason == PermissionDenied && s.Message == keyDenied:
+			return "", Status{s.Reason, "this Redis user may not touch the keys that begin with keepfresh: (the guards): give it ~keepfresh:*, and the patterns of the keyspaces; " + rights}
 		default:
 			return "", s
 		}
@@ -99,14 +104,46 @@ func Classify(err error) Status {
 func classifyReply(text string) Status {
 	for _, c := range replies {
 		if strings.HasPrefix(text, c.prefix) {
-			if _, rest, found := strings.Cut(text, " run the '"); found && c.reason == PermissionDenied {
-				command, _, _ := strings.Cut(rest, "'")
-				return Status{c.reason, fmt.Sprintf("this Redis user may not run %q; docs/cachepolicy.md lists the commands to allow", command)}
-			}
-			return Status{c.reason, c.message}
+			return Status{c.reason, cmp.Or(named(c.reason, text), c.message)}
 		}
 	}
 	return Status{ConnectionFailed, "Redis answered with an error: " + text}
+}
+
+// named says which command, or what of a user's rights, a refusal is about, if that can
+// be told. Redis 7.0 and later, and Valkey, word it in these ways.
+func named(reason Reason, text string) string {
+	switch {
+	case reason == VersionUnsupported:
+		if command := quoted(text, "unknown command "); command != "" {
+			return fmt.Sprintf("this Redis has no command %q, which Keepfresh needs: it was renamed or removed there, or this version does not have it yet; %s", command, takes)
+		}
+	case reason != PermissionDenied:
+	case strings.Contains(text, "channel"):
+		return channelDenied
+	case strings.Contains(text, " key"):
+		return keyDenied
+	default:
+		if command := quoted(text, " run the "); command != "" {
+			return fmt.Sprintf("this Redis user may not run the command %q: give it +%s; %s", command, strings.ToLower(strings.ReplaceAll(command, " ", "|")), rights)
+		}
+	}
+	return ""
+}
+
+// quoted is the word in quotes behind a text, if it is the name of a command.
+func quoted(text, behind string) string {
+	_, rest, _ := strings.Cut(text, behind)
+	if rest == "" || !strings.ContainsRune("'`\"", rune(rest[0])) {
+		return ""
+	}
+	word, _, found := strings.Cut(rest[1:], rest[:1])
+	if !found || len(word) > 40 || strings.ContainsFunc(word, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(" |.-_", r)
+	}) {
+		return ""
+	}
+	return word
 }
 
 // tlsFailure is what TLS had against a connection, or nil.
@@ -169,9 +206,14 @@ const (
 	takes   = "it takes Redis 7.0 or newer, or Valkey"
 	replica = "this Redis is a read-only replica; name the primary in redis.addresses"
 	orphan  = "this Redis is a replica that has lost its primary; name the primary in redis.addresses"
-	denied  = "this Redis user may not do what a rebuild needs; docs/cachepolicy.md lists the commands to allow"
-	lacks   = "this Redis lacks a command that Keepfresh needs; " + takes
-	member  = "this Redis is a member of a cluster, whose other members Keepfresh cannot reach yet"
+	rights  = "docs/cachepolicy.md lists the rights that are needed"
+	denied  = "this Redis user may not do what a rebuild needs: a command, or a key, is not among its rights; " + rights
+
+	keyDenied     = "this Redis user may not touch a key that a rebuild needs: give it ~keepfresh:* and the patterns of the policy's keyspaces; " + rights
+	channelDenied = "this Redis user may not subscribe to the channels of key events: give it &__keyspace@* and &__keyevent@*; " + rights
+
+	lacks  = "this Redis lacks a command that Keepfresh needs; " + takes
+	member = "this Redis is a member of a cluster, whose other members Keepfresh cannot reach yet"
 )
 
 // replies are told apart by how they begin. Inside a script two begin otherwise
