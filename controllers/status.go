@@ -208,8 +208,11 @@ func (s situation) fresh() verdict {
 		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
 	}
 	var keys, late, missing, stale int64
-	var slow []string
+	var slow, losing []string
 	for _, k := range s.snapshot.Keyspaces {
+		if k.Losing > 0 {
+			losing = append(losing, fmt.Sprintf("keyspace %q: of %d keys that are always kept, some %.0f are gone at each look, and filled again", k.Name, k.Keys, k.Losing*float64(k.Keys)))
+		}
 		keys, late, missing, stale = keys+k.Keys, late+k.Late, missing+k.Missing, stale+k.Stale
 		if k.TooSlow {
 			slow = append(slow, fmt.Sprintf("keyspace %q needs %s loads/s, gets %s",
@@ -217,6 +220,11 @@ func (s situation) fresh() verdict {
 		}
 	}
 	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
+	case len(losing) > 0 && s.snapshot.Evicted > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted, strings.Join(losing, ", ") +
+			fmt.Sprintf("; Redis has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", s.snapshot.Evicted)}
+	case len(losing) > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis evicts nothing, so somebody deletes them"}
 	case !refresher.TooLate(late, keys):
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeysFresh, message}
 	case len(slow) > 0:

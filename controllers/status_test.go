@@ -161,6 +161,16 @@ func TestConditions(t *testing.T) {
 			want:    map[string]string{ready: "False LoaderPaused", loaders: "False LoaderPaused"},
 			message: map[string]string{loaders: `keyspace "products" until 2026-11-27T04:00:00Z (Retry-After)`},
 		},
+		"keys that are evicted again and again are not fresh, though none is late": {
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing, s.snapshot.Evicted = 0.3, 1200 }),
+			want:      map[string]string{ready: "False KeysEvicted", fresh: "False KeysEvicted"},
+			message:   map[string]string{fresh: "some 3 are gone at each look, and filled again; Redis has evicted 1200 keys"},
+		},
+		"keys that are deleted again and again are not fresh either": {
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing = 0.3 }),
+			want:      map[string]string{ready: "False KeysMissing", fresh: "False KeysMissing"},
+			message:   map[string]string{fresh: "so somebody deletes them"},
+		},
 		"one loader that fails is not hidden by one that works": {
 			situation: well(loaderDown, func(s *situation) { s.snapshot.Keyspaces = append(s.snapshot.Keyspaces, healthy("pages", 3)) }),
 			want:      map[string]string{loaders: "False LoadsFailing"},

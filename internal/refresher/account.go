@@ -54,6 +54,7 @@ type account struct {
 	quiet    bool // nothing happened since, and nothing was wrong then
 	sampling bool
 	sample   counts // surprises in the last sample
+	losses   losses
 
 	pass                 uint64    // the last listing that ended
 	run                  string    // of the Redis that it read
@@ -126,6 +127,9 @@ func (l *lane) check() {
 			l.account.sampling = false
 			l.metrics.sampled(read, unread)
 			l.account.sample = l.surprises(said)
+			if l.account.settled {
+				l.account.losses.add(l.account.sample.missing, l.account.sample.keys)
+			}
 			l.found(said, 0)
 		})
 	}()
@@ -245,6 +249,7 @@ func (l *lane) report(now time.Time) {
 func (l *lane) startOver(run string) {
 	if l.account.run != run {
 		l.account.pass, l.account.settled = 0, false
+		l.account.losses = losses{}
 		l.report(time.Now())
 	}
 }
@@ -268,7 +273,7 @@ func (l *lane) publish() {
 	l.settle(now)
 	l.brake.expire(l.set.Expire, now)
 	c, soon, oldest := l.count(now)
-	l.account.quiet = l.account.settled && c.fresh == c.keys && l.inFlight == 0 && l.failing == 0
+	l.account.quiet = l.account.settled && l.account.losses.constant() == 0 && c.fresh == c.keys && l.inFlight == 0 && l.failing == 0
 	c = c.corrected(l.account.sample)
 	l.anticipate(soon, now)
 	l.account.achieved.update(l.account.loads.Succeeded, now)
@@ -280,7 +285,7 @@ func (l *lane) publish() {
 		LastFailure: l.account.lastFailure,
 		Required:    float64(c.keys) / l.set.timing.staleAge.Seconds(), Achieved: l.account.achieved.perSecond(),
 		Slowest: l.lead.rebuilds.most, Fits: l.set.timing.fits(),
-		PausedUntil: l.breaker.asked,
+		PausedUntil: l.breaker.asked, Losing: l.account.losses.constant(),
 	}}
 	v.NotFound, v.Answers = l.brake.counts()
 	v.TooSlow = TooLate(v.Late, v.Keys) && c.queued > 0 && v.LoadersState == Succeeding &&
@@ -289,7 +294,7 @@ func (l *lane) publish() {
 	l.metrics.brake.Set(one(l.brake.holds()))
 	l.metrics.reach(l.srv.status())
 	before := l.view.Swap(v)
-	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow {
+	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow || (before.Losing > 0) != (v.Losing > 0) {
 		l.eng.opts.OnChange(l.id)
 	}
 }

@@ -50,6 +50,9 @@ type server struct {
 	loops  sync.WaitGroup
 	users  sync.WaitGroup // rebuilds and samples under way
 
+	evictions evictions    // the sampling loop's
+	evicted   atomic.Int64 // of late
+
 	wantList, wantProbe chan struct{}
 	redialled           time.Time // the monitor's
 
@@ -379,6 +382,9 @@ func (s *server) listOnce(ctx context.Context) error {
 func (s *server) sample(ctx context.Context) {
 	for ctx.Err() == nil {
 		await(ctx, nil, sampleInterval)
+		if s.up() {
+			s.lookForEvictions(ctx)
+		}
 		left := int64(maxSample)
 		for _, l := range s.attached() { // in a random order
 			if left <= 0 || !s.up() {

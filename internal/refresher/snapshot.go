@@ -16,6 +16,9 @@ type Snapshot struct {
 	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
+	// Evicted is how many keys Redis has evicted in the last minute, of whatever kind.
+	Evicted int64
+
 	// ShortestExpire is the shortest for which listings alone find each key before
 	// it is stale, by what the last one took. 0 before the first, and for kept keys.
 	ShortestExpire time.Duration
@@ -56,6 +59,10 @@ type KeyspaceSnapshot struct {
 	OldestLoad   time.Time // when the oldest value was loaded; zero without keys
 	LastFailure  *Failure
 	LoadersState LoadersState
+
+	// Losing is the share of the kept keys that are gone at a look, though they were
+	// thought fresh, where that is so again and again; else 0.
+	Losing float64
 
 	NotFound, Answers int       // of the last answers for keys that hold values
 	PausedUntil       time.Time // the loader asked to be left alone until then, for longer than keys may be late

@@ -64,8 +64,8 @@ type Condition struct {
 
 // Keyspace is a keyspace as the spec has it, and what was observed of it.
 type Keyspace struct {
-	Name   string `json:"name"`
-	Key    string `json:"key"`
+	Name   string                 `json:"name"`
+	Key    string                 `json:"key"`
 	Expire cachev1alpha1.Duration `json:"expire"`
 
 	// DueAfter is the age at which a key counts as stale.
