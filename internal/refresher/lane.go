@@ -97,13 +97,11 @@ func limiter(perSecond int) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/10))
 }
 
-// do has the lane call f, and says whether it will.
-func (l *lane) do(f func()) bool {
+// do has the lane call f, unless it has ended.
+func (l *lane) do(f func()) {
 	select {
 	case l.inbox <- f:
-		return true
 	case <-l.done:
-		return false
 	}
 }
 

@@ -17,17 +17,9 @@ import (
 )
 
 const (
-	probeInterval = time.Second
-	probeTimeout  = 3 * time.Second
-	minProbePause = 100 * time.Millisecond
-	maxProbePause = 5 * time.Second
-	// maxDemotedPause is the longest between two tries while the address leads to a
-	// replica: a failover is over in a moment.
-	maxDemotedPause = 2 * time.Second
-	minRedialPause  = time.Second
-	minListPause    = time.Second
-	maxListPause    = 5 * time.Minute
-	listingPerLife  = 2 // listings in the time in which a new key becomes due
+	minListPause   = time.Second
+	maxListPause   = 5 * time.Minute
+	listingPerLife = 2 // listings in the time in which a new key becomes due
 	// gather lets policies that begin together share one listing.
 	gather = 100 * time.Millisecond
 )
@@ -210,89 +202,6 @@ func (s *server) told() {
 	for _, l := range s.attached() {
 		s.eng.opts.OnChange(l.id)
 	}
-}
-
-// monitor probes the server, again and again.
-func (s *server) monitor(ctx context.Context) {
-	for pause := minProbePause; ctx.Err() == nil; {
-		if s.probe(ctx) {
-			pause = minProbePause
-			await(ctx, s.wantProbe, probeInterval)
-			await(ctx, nil, minProbePause)
-		} else {
-			await(ctx, nil, pause)
-			longest := maxProbePause
-			if s.elsewhere.Load() {
-				longest = maxDemotedPause
-			}
-			pause = min(2*pause, longest)
-		}
-	}
-}
-
-// redial has all connections made anew if the address may mean another server by
-// now: at once, and then at intervals.
-func (s *server) redial() (did bool) {
-	if !s.elsewhere.Load() || time.Since(s.redialled) < minRedialPause {
-		return false
-	}
-	s.elsewhere.Store(false)
-	s.redialled = time.Now()
-	s.eng.opts.Log.Info("connecting anew: this address may mean another Redis by now", "address", s.conf.Address)
-	s.rdb.Redial()
-	return true
-}
-
-// probe says whether the server is up, and has it listed when it comes or comes
-// back.
-func (s *server) probe(ctx context.Context) (up bool) {
-	redialled := s.redial()
-	probing, cancel := context.WithTimeout(ctx, probeTimeout)
-	runID, status := redisconn.Probe(probing, s.rdb)
-	cancel()
-	status = s.conf.Hint(status)
-	if ctx.Err() != nil {
-		return false
-	}
-	up = status.Reason == redisconn.Connected
-	if status.Demoted() {
-		s.elsewhere.Store(true)
-	}
-	if !up {
-		s.erred(status.Reason)
-	}
-	moved := up && s.run() != "" && runID != s.run()
-	if moved && !redialled {
-		s.rdb.Redial() // the others, subscriptions too, may lead to the former one
-	}
-	came := up && (!s.up() || moved)
-	if came {
-		for _, l := range s.attached() {
-			_ = l.wait(ctx, func() { l.startOver(runID) }) // before anybody is told that it is back
-		}
-	}
-	s.change(func() {
-		s.probed = status
-		s.serving.Store(up)
-		if up {
-			s.runID = runID
-			if redialled && s.refusal.Demoted() {
-				s.refusing.Store(false)
-			}
-			s.mute.Store(s.mute.Load() && !came)
-		}
-	})
-	if came {
-		signal(s.wantList)
-	}
-	return up
-}
-
-// run is the server's run ID, which changes with a restart.
-func (s *server) run() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.runID
 }
 
 // list reads all keys through whenever that is wanted, and at intervals.
