@@ -33,18 +33,26 @@ type hint struct {
 	looks int       // that were begun
 }
 
-// heard takes in what Redis said of keys that it had told of.
+// heard takes in what Redis said of keys that it had just told of.
 func (h *hints) heard(found []discover.Found, known func(key string) bool, now time.Time) {
+	h.looked(found, known)
 	for _, f := range found {
-		switch {
-		case f.TTL != discover.NoExpiry || known(f.Key):
-			delete(h.keys, f.Key)
-		case h.keys[f.Key] == nil && len(h.keys) < maxHints:
+		if f.TTL == discover.NoExpiry && !known(f.Key) && h.keys[f.Key] == nil && len(h.keys) < maxHints {
 			if h.keys == nil {
 				h.keys = map[string]*hint{}
 			}
 			h.keys[f.Key] = &hint{at: now.Add(firstLook)}
 			h.next = earlier(h.next, now.Add(firstLook))
+		}
+	}
+}
+
+// looked takes in what Redis said at a further look. It notes no key anew: one that
+// never gets an expiry would be looked at for good.
+func (h *hints) looked(found []discover.Found, known func(key string) bool) {
+	for _, f := range found {
+		if f.TTL != discover.NoExpiry || known(f.Key) {
+			delete(h.keys, f.Key)
 		}
 	}
 }
@@ -94,9 +102,16 @@ func (l *lane) lookAgain(now time.Time) time.Duration {
 		srv.users.Add(1)
 		go func() {
 			defer srv.users.Done()
-			err := discover.Inspect(l.ctx, srv.rdb, keys, l.told)
+			err := discover.Inspect(l.ctx, srv.rdb, keys, func(found []discover.Found) error {
+				l.do(func() {
+					l.found(found, 0)
+					l.hints.looked(found, l.tracks)
+				})
+				return nil
+			})
 			if err != nil && l.ctx.Err() == nil {
 				srv.suspect(err)
+				signal(srv.wantList) // it will find them
 			}
 		}()
 	}
@@ -107,7 +122,10 @@ func (l *lane) lookAgain(now time.Time) time.Duration {
 func (l *lane) told(found []discover.Found) error {
 	l.do(func() {
 		l.found(found, 0)
-		l.hints.heard(found, func(key string) bool { return l.keys.Find(key) != 0 || l.set.kept() }, time.Now())
+		l.hints.heard(found, l.tracks, time.Now())
 	})
 	return nil
 }
+
+// tracks says that a key needs no hint: it is in the schedule, or is not to be.
+func (l *lane) tracks(key string) bool { return l.keys.Find(key) != 0 || l.set.kept() }

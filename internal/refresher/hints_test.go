@@ -4,12 +4,19 @@
 package refresher
 
 import (
+	"context"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
@@ -84,6 +91,48 @@ func TestListeningMakesTheNetNoWiderThanTheShortestLife(t *testing.T) {
 	}
 }
 
+// A key that never gets an expiry is looked at six times more, and then left alone.
+func TestAKeyThatNeverExpiresIsNotLookedAtForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		rdb := redis.NewClient(&redis.Options{Addr: "never dialled"})
+		defer func() { _ = rdb.Close() }()
+		rdb.AddHook(neverExpires{&asked})
+		set, err := compile(Keyspace{Name: "products", Key: "product:{id}", Expire: time.Hour, DueAfter: 40 * time.Minute, GuardTimeout: time.Second,
+			Loader: loader.HTTP{URL: "http://loader/{id}", Timeout: time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eng := New(Options{})
+		srv := &server{eng: eng, rdb: &redisconn.Client{Client: rdb}}
+		srv.serving.Store(true)
+		l := newLane(eng, catalog, set, srv)
+		go l.run()
+		_ = l.told([]discover.Found{{Key: "product:1", TTL: discover.NoExpiry, At: time.Now()}})
+		time.Sleep(5 * time.Minute)
+		if n := asked.Load(); n != hintLooks {
+			t.Errorf("%d looks, want %d", n, hintLooks)
+		}
+		l.stop()
+		<-l.done
+	})
+}
+
+// neverExpires answers PTTL of any key as of one without an expiry.
+type neverExpires struct{ asked *atomic.Int64 }
+
+func (neverExpires) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (neverExpires) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (n neverExpires) ProcessPipelineHook(redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(_ context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			n.asked.Add(1)
+			cmd.(*redis.Cmd).SetVal(int64(-1))
+		}
+		return nil
+	}
+}
+
 func TestHintsAreBounded(t *testing.T) {
 	now := time.Now()
 	nobody := func(string) bool { return false }
@@ -97,6 +146,9 @@ func TestHintsAreBounded(t *testing.T) {
 	looks, end := 0, now
 	for keys, wait := h.due(end); len(h.keys) > 0; keys, wait = h.due(end) {
 		looks += len(keys)
+		for _, key := range keys { // it still has no expiry
+			h.looked([]discover.Found{{Key: key, TTL: discover.NoExpiry}}, nobody)
+		}
 		end = end.Add(wait)
 	}
 	if _, wait := h.due(end); len(h.keys) != 0 || wait < time.Hour {
