@@ -223,6 +223,8 @@ func (s situation) fresh() verdict {
 	case len(losing) > 0 && s.snapshot.Evicted > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted, strings.Join(losing, ", ") +
 			fmt.Sprintf("; Redis has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", s.snapshot.Evicted)}
+	case len(losing) > 0 && s.snapshot.Evicted < 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis does not tell (INFO stats) whether it evicts them, or somebody deletes them"}
 	case len(losing) > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis evicts nothing, so somebody deletes them"}
 	case !refresher.TooLate(late, keys):

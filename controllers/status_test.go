@@ -171,6 +171,11 @@ func TestConditions(t *testing.T) {
 			want:      map[string]string{ready: "False KeysMissing", fresh: "False KeysMissing"},
 			message:   map[string]string{fresh: "so somebody deletes them"},
 		},
+		"where Redis does not tell of evictions, none is claimed nor ruled out": {
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing, s.snapshot.Evicted = 0.3, -1 }),
+			want:      map[string]string{fresh: "False KeysMissing"},
+			message:   map[string]string{fresh: "Redis does not tell (INFO stats) whether it evicts them"},
+		},
 		"one loader that fails is not hidden by one that works": {
 			situation: well(loaderDown, func(s *situation) { s.snapshot.Keyspaces = append(s.snapshot.Keyspaces, healthy("pages", 3)) }),
 			want:      map[string]string{loaders: "False LoadsFailing"},

@@ -65,18 +65,22 @@ func (e *evictions) add(count int64) int64 {
 	return count - e.looks[max(0, e.n-len(e.looks))%len(e.looks)]
 }
 
-// lookForEvictions asks Redis how many keys it has evicted. A user without the right to
-// ask, or a Redis that does not say, is one that evicts nothing.
+// unknownEvictions is the count where Redis does not tell.
+const unknownEvictions = -1
+
+// lookForEvictions asks Redis how many keys it has evicted.
 func (s *server) lookForEvictions(ctx context.Context) {
 	info, err := s.rdb.Info(ctx, "stats").Result()
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(info) {
-		if value, found := strings.CutPrefix(line, "evicted_keys:"); found {
-			if count, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-				s.evicted.Store(s.evictions.add(count))
+	if err == nil {
+		for line := range strings.Lines(info) {
+			if value, found := strings.CutPrefix(line, "evicted_keys:"); found {
+				if count, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+					s.evicted.Store(s.evictions.add(count))
+					return
+				}
 			}
 		}
 	}
+	s.evictions = evictions{}
+	s.evicted.Store(unknownEvictions)
 }

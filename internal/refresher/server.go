@@ -72,6 +72,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
 	}
 	s.settler.guard = s.guard
+	s.evicted.Store(unknownEvictions)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.listeners.Store(&keyspace.Index[*lane]{})

@@ -16,7 +16,8 @@ type Snapshot struct {
 	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
-	// Evicted is how many keys Redis has evicted in the last minute, of whatever kind.
+	// Evicted is how many keys Redis has evicted in the last minute, of whatever kind;
+	// negative where it does not tell.
 	Evicted int64
 
 	// ShortestExpire is the shortest for which listings alone find each key before

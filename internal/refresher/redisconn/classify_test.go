@@ -5,6 +5,8 @@ package redisconn
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -155,6 +157,8 @@ func TestARefusalNamesWhatIsMissing(t *testing.T) {
 		"NOPERM this user has no permissions to run the 'config|get' command":                                  `may not run the command "config|get": give it +config|get`,
 		"NOPERM User keepfresh has no permissions to run the 'set' command":                                    `may not run the command "set": give it +set`,
 		"NOPERM this user has no permissions to access one of the keys used as arguments":                      "give it ~keepfresh:* and the patterns",
+		"NOPERM User channels has no permissions to run the 'set' command":                                     `may not run the command "set": give it +set`,
+		"NOPERM User keys has no permissions to run the 'get' command":                                         `may not run the command "get": give it +get`,
 		"NOPERM No permissions to access a key":                                                                "give it ~keepfresh:* and the patterns",
 		"ERR The user executing the script can't access at least one of the keys mentioned in the command":     "give it ~keepfresh:* and the patterns",
 		"ERR The user executing the script can't run this command or subcommand script: 5645, on @user_script": "a command, or a key, is not among its rights",
@@ -167,5 +171,17 @@ func TestARefusalNamesWhatIsMissing(t *testing.T) {
 		if got := Classify(refusal(reply)); !strings.Contains(got.Message, want) || strings.Contains(got.Message, "hunter2") {
 			t.Errorf("%q is told as %q, want ...%s...", reply, got.Message, want)
 		}
+	}
+}
+
+// An expired certificate's own words hold the time, with which the status would change
+// at each try.
+func TestAnExpiredCertificateIsToldInTheSameWordsEachTime(t *testing.T) {
+	told := func(now string) Status {
+		return Classify(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time " + now + " is after 2026-01-01"}})
+	}
+	first, second := told("2026-11-27T05:00:00Z"), told("2026-11-27T05:00:01Z")
+	if first != second || first.Reason != TLSFailed || !strings.Contains(first.Message, "expired") {
+		t.Errorf("it is told as %+v, then as %+v", first, second)
 	}
 }

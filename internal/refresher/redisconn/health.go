@@ -119,14 +119,13 @@ func named(reason Reason, text string) string {
 			return fmt.Sprintf("this Redis has no command %q, which Keepfresh needs: it was renamed or removed there, or this version does not have it yet; %s", command, takes)
 		}
 	case reason != PermissionDenied:
+	case quoted(text, " run the ") != "": // before what follows, which may be the user's name
+		command := quoted(text, " run the ")
+		return fmt.Sprintf("this Redis user may not run the command %q: give it +%s; %s", command, strings.ToLower(strings.ReplaceAll(command, " ", "|")), rights)
 	case strings.Contains(text, "channel"):
 		return channelDenied
 	case strings.Contains(text, " key"):
 		return keyDenied
-	default:
-		if command := quoted(text, " run the "); command != "" {
-			return fmt.Sprintf("this Redis user may not run the command %q: give it +%s; %s", command, strings.ToLower(strings.ReplaceAll(command, " ", "|")), rights)
-		}
 	}
 	return ""
 }
@@ -151,6 +150,7 @@ func tlsFailure(err error) error {
 	var (
 		record    tls.RecordHeaderError
 		verify    *tls.CertificateVerificationError
+		invalid   x509.CertificateInvalidError
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
 		alert     *net.OpError
@@ -158,6 +158,8 @@ func tlsFailure(err error) error {
 	switch {
 	case errors.As(err, &record):
 		return errors.New("the answer was not TLS")
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // whose own words have the time in them
+		return errors.New("its certificate has expired, or is not valid yet")
 	case errors.As(err, &verify):
 		return verify.Err
 	case errors.As(err, &authority):
