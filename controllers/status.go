@@ -211,7 +211,7 @@ func (s situation) fresh() verdict {
 	var slow, losing []string
 	for _, k := range s.snapshot.Keyspaces {
 		if k.Losing > 0 {
-			losing = append(losing, fmt.Sprintf("keyspace %q: of %d keys that are always kept, some %.0f are gone at each look, and filled again", k.Name, k.Keys, k.Losing*float64(k.Keys)))
+			losing = append(losing, fmt.Sprintf("keyspace %q: of %d keys, some %.0f are gone at each look, before their time", k.Name, k.Keys, k.Losing*float64(k.Keys)))
 		}
 		keys, late, missing, stale = keys+k.Keys, late+k.Late, missing+k.Missing, stale+k.Stale
 		if k.TooSlow {
@@ -219,11 +219,12 @@ func (s situation) fresh() verdict {
 				k.Name, cachev1alpha1.LoadRate(k.Required), cachev1alpha1.LoadRate(k.Achieved)))
 		}
 	}
+	memory := s.snapshot.Memory
 	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
-	case len(losing) > 0 && s.snapshot.Evicted > 0:
+	case len(losing) > 0 && memory.Evicted > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted, strings.Join(losing, ", ") +
-			fmt.Sprintf("; Redis has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", s.snapshot.Evicted)}
-	case len(losing) > 0 && s.snapshot.Evicted < 0:
+			fmt.Sprintf("; Redis (maxmemory %s, %s) has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", memory.Limit, memory.Policy, memory.Evicted)}
+	case len(losing) > 0 && memory.Evicted < 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis does not tell (INFO stats) whether it evicts them, or somebody deletes them"}
 	case len(losing) > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis evicts nothing, so somebody deletes them"}

@@ -162,9 +162,12 @@ func TestConditions(t *testing.T) {
 			message: map[string]string{loaders: `keyspace "products" until 2026-11-27T04:00:00Z (Retry-After)`},
 		},
 		"keys that are evicted again and again are not fresh, though none is late": {
-			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing, s.snapshot.Evicted = 0.3, 1200 }),
-			want:      map[string]string{ready: "False KeysEvicted", fresh: "False KeysEvicted"},
-			message:   map[string]string{fresh: "some 3 are gone at each look, and filled again; Redis has evicted 1200 keys"},
+			situation: well(func(s *situation) {
+				s.snapshot.Keyspaces[0].Losing = 0.3
+				s.snapshot.Memory = refresher.Memory{Evicted: 1200, Limit: "4.00M", Policy: "allkeys-lru"}
+			}),
+			want:    map[string]string{ready: "False KeysEvicted", fresh: "False KeysEvicted"},
+			message: map[string]string{fresh: "some 3 are gone at each look, before their time; Redis (maxmemory 4.00M, allkeys-lru) has evicted 1200 keys"},
 		},
 		"keys that are deleted again and again are not fresh either": {
 			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing = 0.3 }),
@@ -172,7 +175,7 @@ func TestConditions(t *testing.T) {
 			message:   map[string]string{fresh: "so somebody deletes them"},
 		},
 		"where Redis does not tell of evictions, none is claimed nor ruled out": {
-			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing, s.snapshot.Evicted = 0.3, -1 }),
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing, s.snapshot.Memory.Evicted = 0.3, -1 }),
 			want:      map[string]string{fresh: "False KeysMissing"},
 			message:   map[string]string{fresh: "Redis does not tell (INFO stats) whether it evicts them"},
 		},

@@ -109,8 +109,8 @@ const (
 	// ReasonKeysStale: Fresh is False. Keys exist that are past their refresh
 	// ratio by more than the time that a rebuild takes.
 	ReasonKeysStale = "KeysStale"
-	// ReasonKeysEvicted: Fresh is False. Keys that are always kept are gone at each
-	// look, and filled again, while Redis evicts keys for want of memory.
+	// ReasonKeysEvicted: Fresh is False. Keys are gone at each look, before their
+	// time, and Redis evicts keys for want of memory. The message has its maxmemory.
 	ReasonKeysEvicted = "KeysEvicted"
 	// ReasonKeysMissing: Fresh is False. Keys that should exist do not.
 	ReasonKeysMissing = "KeysMissing"

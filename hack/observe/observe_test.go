@@ -32,8 +32,8 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 	fired := map[string]bool{}
 
 	t.Log("--- all is well")
-	settled := fmt.Sprintf(`count(keepfresh_settled == 1) == %d and count(keepfresh_fresh_ratio > 0.99) == %[1]d`, 2*5)
-	eventually(t, "both operators keep all five keyspaces fresh", time.Minute, func() error {
+	settled := fmt.Sprintf(`count(keepfresh_settled == 1) == %d and count(keepfresh_fresh_ratio > 0.99) == %[1]d`, 2*6)
+	eventually(t, "both operators keep all six keyspaces fresh", time.Minute, func() error {
 		v, err := p.instant(settled)
 		if err == nil && len(v) == 0 {
 			err = fmt.Errorf("not all are settled and fresh")
@@ -46,14 +46,16 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 		t.Errorf("without a fault fired: %v", names)
 	}
 
-	t.Log("--- a loader fails, another is too slow, a Redis is gone, and status cannot be written")
+	t.Log("--- a loader fails, another is too slow, a Redis is gone, one is too small, and status cannot be written")
 	w.kubectl("", "delete", "clusterrolebinding", "keepfresh-manager")
 	w.broken.Store(true)
 	w.limitSlow(2) // by each of two operators: 50 keys need 8 loads a second
 	w.remote.Stop()
+	w.shrink("4mb")
 	wanted := []string{
 		"KeepfreshLoaderFailing/broken", "KeepfreshKeysExpired/broken", "KeepfreshNotFresh/broken",
 		"KeepfreshLoaderTooSlow/slow", "KeepfreshRefreshLag/slow", "KeepfreshRedisUnreachable/remote", "KeepfreshReconcileErrors",
+		"KeepfreshKeysEvicted/crowded",
 	}
 	for _, alert := range wanted {
 		eventually(t, alert+" fires", 75*time.Second, func() error {
@@ -96,6 +98,7 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 	w.kubectl("", "apply", "-k", "../../config/rbac")
 	w.lost.Store(false)
 	w.limitSlow(100)
+	w.shrink("0")
 	if err := w.remote.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +128,16 @@ func (w *world) limitSlow(perSecond int) {
 	w.t.Helper()
 	w.kubectl("", "patch", "cachepolicy", "slow", "--namespace", "shop", "--type=json",
 		fmt.Sprintf(`--patch=[{"op": "replace", "path": "/spec/keyspaces/0/loader/maxPerSecond", "value": %d}]`, perSecond))
+}
+
+// shrink leaves the Redis of the policy crowded so much memory, which it evicts keys for.
+func (w *world) shrink(maxmemory string) {
+	w.t.Helper()
+	for name, value := range map[string]string{"maxmemory": maxmemory, "maxmemory-policy": "allkeys-lru"} {
+		if err := w.crowded.Client(w.t).ConfigSet(w.t.Context(), name, value).Err(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func (p *prometheus) panels(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -82,7 +83,21 @@ spec:
   guardTimeout: 3s
   keyspaces:
   - {name: remote, key: "remote:{id}", loader: {http: {url: "{{loader}}/healthy/{id}", timeout: 2s}}}
+---
+apiVersion: cache.keepfresh.dev/v1alpha1
+kind: CachePolicy
+metadata: {name: crowded, namespace: shop}
+spec:
+  redis: {addresses: ["{{crowded}}"]}
+  expire: 10s
+  guardTimeout: 3s
+  keyspaces:
+  - {name: crowded, key: "crowded:{id}", source: {keys: [{{crowd}}]}, loader: {http: {url: "{{loader}}/large/{id}", timeout: 2s}}}
 `
+
+// crowd are the keys that Redis is to have no memory for: 200 KiB each.
+var crowd = `"crowded:` + strings.Join(strings.Split("abcdefghijklmnopqrstuvwxyz", ""), `", "crowded:`) + `"`
+
 
 // populations are how many keys the application has in each family.
 var populations = map[string]int{"product": 100, "broken": 40, "slow": 50, "remote": 40}
@@ -93,7 +108,7 @@ type world struct {
 	dir            string
 	env            *envtest.Environment
 	kubeconfig     string // an administrator's
-	shared, remote *redistest.Server
+	shared, remote, crowded *redistest.Server
 	broken, lost   atomic.Bool // the loader under /broken: it fails, or finds nothing
 	operators      []*process
 	metrics        []string // their addresses
@@ -101,7 +116,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), shared: redistest.Start(t), remote: redistest.Start(t)}
+	w := &world{t: t, dir: t.TempDir(), shared: redistest.Start(t), remote: redistest.Start(t), crowded: redistest.Start(t)}
 	w.startAPIServer()
 	loader := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if w.broken.Load() && strings.HasPrefix(r.URL.Path, "/broken") {
@@ -113,12 +128,16 @@ func newWorld(t *testing.T) *world {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
+		if strings.HasPrefix(r.URL.Path, "/large") {
+			_, _ = io.WriteString(out, strings.Repeat("x", 200<<10))
+			return
+		}
 		_, _ = fmt.Fprintf(out, "%s at %s", r.URL.Path, time.Now())
 	}))
 	t.Cleanup(loader.Close)
 	w.populate()
 	w.read()
-	w.kubectl(strings.NewReplacer("{{shared}}", w.shared.Addr, "{{remote}}", w.remote.Addr, "{{loader}}", loader.URL).Replace(policies), "apply", "-f", "-")
+	w.kubectl(strings.NewReplacer("{{shared}}", w.shared.Addr, "{{remote}}", w.remote.Addr, "{{crowded}}", w.crowded.Addr, "{{crowd}}", crowd, "{{loader}}", loader.URL).Replace(policies), "apply", "-f", "-")
 	w.kubectl("", "apply", "-k", "../../config/rbac")
 	user, err := w.env.AddUser(envtest.User{Name: operatorUser}, nil)
 	if err != nil {

@@ -55,6 +55,7 @@ type account struct {
 	sampling bool
 	sample   counts // surprises in the last sample
 	losses   losses
+	vanished int64 // keys whose end before its time was heard of since that sample
 
 	pass                 uint64    // the last listing that ended
 	run                  string    // of the Redis that it read
@@ -69,6 +70,9 @@ type counts struct {
 	queued  int64         // due, but not begun
 	nearest time.Duration // the life left to the key that expires first
 	there   bool          // there is one
+
+	vanished int64 // not there, and need not be
+	held     int64 // missing, as filling them would only have others evicted
 }
 
 func (a *account) untracked(pass uint64) {
@@ -127,9 +131,7 @@ func (l *lane) check() {
 			l.account.sampling = false
 			l.metrics.sampled(read, unread)
 			l.account.sample = l.surprises(said)
-			if l.account.settled {
-				l.account.losses.add(l.account.sample.missing, l.account.sample.keys)
-			}
+			l.lost(l.account.sample, time.Now())
 			l.found(said, 0)
 		})
 	}()
@@ -163,9 +165,13 @@ func (l *lane) surprises(said []discover.Found) (c counts) {
 		}
 		c.keys++
 		switch believed := !l.keys.Has(id, missing) && l.set.timing.untilStale(l.keys.Expiry(id).Sub(f.At)) > 0; {
+		case !believed && f.TTL == discover.Missing && l.refills.pause > 0:
+			c.held++
 		case !believed || f.TTL == discover.NoExpiry:
 		case f.TTL == discover.Missing && l.set.kept():
 			c.missing++
+		case f.TTL == discover.Missing:
+			c.vanished++
 		case f.TTL != discover.Missing && l.set.timing.untilStale(f.TTL) < 0:
 			c.stale++
 		}
@@ -249,7 +255,7 @@ func (l *lane) report(now time.Time) {
 func (l *lane) startOver(run string) {
 	if l.account.run != run {
 		l.account.pass, l.account.settled = 0, false
-		l.account.losses = losses{}
+		l.account.losses, l.refills = losses{}, refills{}
 		l.report(time.Now())
 	}
 }
@@ -293,6 +299,7 @@ func (l *lane) publish() {
 	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.lead.ahead(), l.breaker.over(l) > 0)
 	l.metrics.brake.Set(one(l.brake.holds()))
 	l.metrics.reach(l.srv.status())
+	l.metrics.evicts(l.srv.memory.Load())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow || (before.Losing > 0) != (v.Losing > 0) {
 		l.eng.opts.OnChange(l.id)

@@ -32,7 +32,7 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 		switch {
 		case f.TTL == discover.Missing && !l.set.kept():
 			if id != 0 && !l.keys.Has(id, busy) && f.At.After(l.loaded(id)) {
-				l.noteExpired(id, f.At)
+				l.noteGone(id, f.At)
 				l.forget(id)
 			}
 			continue
@@ -60,7 +60,7 @@ func (l *lane) takeIn(id schedule.ID, f discover.Found) {
 	case f.TTL == discover.Missing:
 		if !l.keys.Has(id, missing) {
 			l.lose(id, f.At)
-			l.keys.Wait(id, f.At)
+			l.keys.Wait(id, l.refills.at(f.At))
 		}
 	case f.TTL == discover.NoExpiry:
 		l.forgive(f.Key, f.At)
@@ -77,7 +77,7 @@ func (l *lane) listed(pass uint64, run string, now time.Time) {
 	if pass == l.pass {
 		for id := range l.keys.All() {
 			if l.keys.Seen(id) != l.seen && !l.keys.Has(id, busy) {
-				l.noteExpired(id, now)
+				l.noteGone(id, now)
 				l.forget(id)
 			}
 		}
@@ -185,7 +185,7 @@ func (l *lane) next(id schedule.ID, r result, now time.Time) {
 		l.account.lastRefresh = now
 		if !l.keys.Has(id, missing) {
 			if r.fill {
-				l.noteExpired(id, now)
+				l.noteGone(id, now)
 			}
 			l.metrics.refreshed(-l.set.timing.untilStale(l.keys.Expiry(id).Sub(now)))
 		}
@@ -193,7 +193,7 @@ func (l *lane) next(id schedule.ID, r result, now time.Time) {
 	case notDue:
 		l.reschedule(id, r.ttl, now)
 	case gone:
-		l.noteExpired(id, now)
+		l.noteGone(id, now)
 		l.forget(id)
 	case changed, aborted:
 		l.keys.Wait(id, now)

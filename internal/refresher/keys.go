@@ -163,11 +163,14 @@ func (l *lane) expired(id schedule.ID, now time.Time) bool {
 	return l.keys.Marks(id)&(missing|ignored) == 0 && now.After(l.keys.Expiry(id).Add(-tolerance))
 }
 
-// noteExpired counts a key that is not there, if its lifetime is over: else it
-// was deleted.
-func (l *lane) noteExpired(id schedule.ID, now time.Time) {
-	if l.expired(id, now) {
+// noteGone counts a key that is not there: its lifetime is over, or else it was
+// deleted or evicted.
+func (l *lane) noteGone(id schedule.ID, now time.Time) {
+	switch {
+	case l.expired(id, now):
 		l.metrics.expired()
+	case l.keys.Marks(id)&(missing|ignored) == 0:
+		l.account.vanished++
 	}
 }
 
@@ -254,7 +257,7 @@ func (l *lane) lose(id schedule.ID, now time.Time) {
 	if l.keys.Has(id, missing) {
 		return
 	}
-	l.noteExpired(id, now)
+	l.noteGone(id, now)
 	since := now
 	if l.expired(id, now) {
 		since = l.keys.Expiry(id).Add(l.set.timing.staleAge - l.set.timing.expire)

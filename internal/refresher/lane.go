@@ -65,6 +65,7 @@ type lane struct {
 	force    force
 	recent   recent
 	hints    hints
+	refills  refills
 
 	admission *watch.Admission // of keys that readers miss
 

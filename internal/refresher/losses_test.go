@@ -4,51 +4,138 @@
 package refresher
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // What is kept is more than Redis has memory for: it evicts what was just filled.
 func TestConstantEvictionIsTold(t *testing.T) {
-	for what, c := range map[string]struct{ keys, size int }{"many keys": {600, 8 << 10}, "few keys": {30, 160 << 10}} {
+	for what, c := range map[string]struct {
+		keys, size int
+		existing   bool   // the application writes them, and what it misses
+		events     string // that Redis sends
+	}{
+		"many keys":                   {600, 8 << 10, false, ""},
+		"few keys":                    {30, 160 << 10, false, ""},
+		"evictions are heard of":      {300, 16 << 10, false, "Kegxn"},
+		"keys that need not be there": {600, 8 << 10, true, ""},
+	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, 0, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru")
-			value := []byte(strings.Repeat("x", c.size))
-			w.backend.answer(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(value) })
+			w := newWorld(t, 0, "--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru", "--notify-keyspace-events", c.events)
+			value := strings.Repeat("x", c.size)
+			w.backend.answer(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte(value)) })
 			e := w.engine(Options{})
-			w.apply(e, w.plan(w.keyspace(long, func(k *Keyspace) { k.Keys = names("product:", c.keys) })))
+			w.apply(e, w.plan(w.keyspace(long, func(k *Keyspace) {
+				if c.existing {
+					w.writes(names("product:", c.keys), value)
+				} else {
+					k.Keys = names("product:", c.keys)
+				}
+			})))
+			snapshot := func() Snapshot { snap, _ := e.Snapshot(catalog); return snap }
 			eventually(t, "it is told", 90*time.Second, func() bool {
-				snap, _ := e.Snapshot(catalog)
-				return products(e).Losing > lossShare && snap.Evicted > 0
+				return products(e).Losing > lossShare && snapshot().Memory.Evicted > 0
 			})
+			if m := snapshot().Memory; m.Limit != "4.00M" || m.Policy != "allkeys-lru" {
+				t.Errorf("of its memory is told: %+v", m)
+			}
+			if c.events != "" {
+				w.backsOff(e)
+			}
 			if err := w.rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "with memory enough it ends", 90*time.Second, func() bool {
-				return products(e).Losing == 0 && products(e).Fresh == int64(c.keys)
+			eventually(t, "with memory enough it ends", 120*time.Second, func() bool {
+				return products(e).Losing == 0 && snapshot().Memory.Evicted == 0 && products(e).Fresh == int64(c.keys)
 			})
 		})
 	}
 }
 
+// writes has an application write those keys that it misses, until the end of the test.
+func (w *world) writes(keys []string, value string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for ctx.Err() == nil {
+			for _, key := range keys {
+				_ = w.rdb.SetNX(ctx, key, value, time.Hour).Err()
+			}
+		}
+	})
+	w.t.Cleanup(func() {
+		cancel()
+		writing.Wait()
+	})
+}
+
+// backsOff sees that there are hardly any loads, though they are told of evictions at
+// once, and though keys are missing.
+func (w *world) backsOff(e *Engine) {
+	w.t.Helper()
+	const few = 60 // in 2 s; the keys that are there need some 10, and without a pause there are thousands
+	var before, now int
+	var last time.Time
+	eventually(w.t, "loads back off", 60*time.Second, func() bool {
+		if time.Since(last) < 2*time.Second {
+			return false
+		}
+		before, now, last = now, w.backend.total(), time.Now()
+		return now-before <= few
+	})
+	if s := products(e); s.Losing == 0 || s.Missing == 0 {
+		w.t.Errorf("loads have backed off, and this is told: losing %v, missing %d", s.Losing, s.Missing)
+	}
+}
+
+func TestFillsThatAreInVainAreSpread(t *testing.T) {
+	var r refills
+	now := time.Now()
+	if got := r.at(now); !got.Equal(now) {
+		t.Errorf("with room a key is filled %s later", got.Sub(now))
+	}
+	for range 2 {
+		r.judge(true)
+	}
+	for i := range 3 {
+		if got, want := r.at(now).Sub(now), time.Duration(i+1)*2*minBackoff; got != want {
+			t.Errorf("key %d is filled after %s, want %s", i, got, want)
+		}
+	}
+	for range 100 {
+		r.judge(true)
+	}
+	if r.pause != maxRefillPause {
+		t.Errorf("the pause is %s", r.pause)
+	}
+	if !r.judge(false) || r.judge(false) {
+		t.Error("it ends once")
+	}
+	if got := r.at(now); !got.Equal(now) {
+		t.Errorf("when there is room again, a key is filled %s later", got.Sub(now))
+	}
+}
+
 func TestWhenLossesAreConstant(t *testing.T) {
 	for sentence, c := range map[string]struct {
-		missing []int64 // of 100, by sample
+		percent []float64 // that are gone, by sample
 		told    bool
 	}{
-		"nothing was lost":                  {[]int64{0, 0, 0, 0, 0, 0}, false},
-		"all were lost once, by a FLUSHALL": {[]int64{100}, false},
-		"twice":                             {[]int64{100, 0, 100}, false},
-		"again and again":                   {[]int64{30, 0, 30, 30}, true},
-		"a few each time":                   {[]int64{5, 5, 5, 5, 5, 5}, false},
-		"long ago":                          {[]int64{30, 30, 30, 30, 0, 0, 0, 0}, false},
+		"nothing was lost":                  {[]float64{0, 0, 0, 0, 0, 0}, false},
+		"all were lost once, by a FLUSHALL": {[]float64{100}, false},
+		"twice":                             {[]float64{100, 0, 100}, false},
+		"again and again":                   {[]float64{30, 0, 30, 30}, true},
+		"a few each time":                   {[]float64{5, 5, 5, 5, 5, 5}, false},
+		"long ago":                          {[]float64{30, 30, 30, 30, 0, 0, 0, 0}, false},
 	} {
 		var l losses
-		for _, missing := range c.missing {
-			l.add(missing, 100)
+		for _, percent := range c.percent {
+			l.add(percent / 100)
 		}
 		if share := l.constant(); (share > 0) != c.told {
 			t.Errorf("%s: %v", sentence, share)

@@ -66,7 +66,7 @@ type metrics struct {
 	// What is configured.
 	expire, staleAge *prometheus.GaugeVec
 	// How the keys are.
-	keys, late, fresh, nearest, settled *prometheus.GaugeVec
+	keys, late, lost, fresh, nearest, settled *prometheus.GaugeVec
 	// What is done for them.
 	required, lead, queue *prometheus.GaugeVec
 	rebuilds, loads       *prometheus.CounterVec
@@ -74,8 +74,8 @@ type metrics struct {
 	expired, sampled      *prometheus.CounterVec
 	breaker, brake        *prometheus.GaugeVec
 	// Their Redis.
-	redisUp     *prometheus.GaugeVec
-	redisErrors *prometheus.CounterVec
+	redisUp, evicted *prometheus.GaugeVec
+	redisErrors      *prometheus.CounterVec
 
 	registerer prometheus.Registerer
 	described  []Metric
@@ -103,6 +103,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.late = m.gauge("keepfresh_late_keys",
 		"Tracked keys that have been stale or missing for longer than a rebuild should take: the lesser of the guard timeout and half of the time between stale and gone. "+
 			"A policy with more than 1 % of them is not Fresh.", ofKeyspace)
+	m.lost = m.gauge("keepfresh_lost_ratio",
+		"The share of tracked keys, from 0 to 1, that are gone before their time at a look: the mean of the last six looks, 10 s apart, where three of them miss more than 5 %, else 0. "+
+			"Keys that need not exist count as far as Redis evicts keys. A policy with such keyspaces is not Fresh.", ofKeyspace)
 	m.fresh = m.gauge("keepfresh_fresh_ratio",
 		"The share of tracked keys that are fresh, from 0 to 1; 1 without keys. There from the first listing of Redis on.", ofKeyspace)
 	m.nearest = m.gauge("keepfresh_nearest_expiry_seconds",
@@ -144,6 +147,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 	m.redisUp = m.gauge("keepfresh_redis_up",
 		"1 while the policy's Redis answers and serves listings and writes, else 0: the condition RedisReachable.", ofPolicy)
+	m.evicted = m.gauge("keepfresh_redis_evicted_keys",
+		"The keys, of whatever kind, that the policy's Redis has evicted in the last minute (evicted_keys of its INFO). Not there where it does not tell.", ofPolicy)
 	m.redisErrors = m.counter("keepfresh_redis_errors_total",
 		"Rebuilds, samples, listings and probes that the policy's Redis failed or refused, by reason, which is the one of the condition RedisReachable. "+
 			"Policies that reach a Redis in the very same way share its errors.", ofPolicy, reasonLabel)

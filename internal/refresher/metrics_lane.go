@@ -16,12 +16,12 @@ type laneMetrics struct {
 	all              *metrics
 	policy, keyspace prometheus.Labels
 
-	loads, rebuilds, redisErrors             *prometheus.CounterVec
-	duration, lag                            prometheus.Observer
-	gone                                     prometheus.Counter
-	expire, staleAge, settled                prometheus.Gauge
-	required, lead, queue, late, open, brake prometheus.Gauge
-	redis                                    prometheus.Gauge
+	loads, rebuilds, redisErrors                   *prometheus.CounterVec
+	duration, lag                                  prometheus.Observer
+	gone                                           prometheus.Counter
+	expire, staleAge, settled                      prometheus.Gauge
+	required, lead, queue, late, lost, open, brake prometheus.Gauge
+	redis                                          prometheus.Gauge
 
 	read, unread prometheus.Counter
 
@@ -38,7 +38,7 @@ func (m *metrics) lane(id ID, keyspace string) *laneMetrics {
 		loads: m.loads.MustCurryWith(k), rebuilds: m.rebuilds.MustCurryWith(k), redisErrors: m.redisErrors.MustCurryWith(p),
 		duration: m.duration.With(k), lag: m.lag.With(k), gone: m.expired.With(k),
 		expire: m.expire.With(k), staleAge: m.staleAge.With(k), settled: m.settled.With(k),
-		required: m.required.With(k), lead: m.lead.With(k), queue: m.queue.With(k), late: m.late.With(k), open: m.breaker.With(k), brake: m.brake.With(k),
+		required: m.required.With(k), lead: m.lead.With(k), queue: m.queue.With(k), late: m.late.With(k), lost: m.lost.With(k), open: m.breaker.With(k), brake: m.brake.With(k),
 		redis: m.redisUp.With(p),
 	}
 	// A rate needs the zero before the first event; the rarer ones come as they occur.
@@ -88,6 +88,15 @@ func (l *laneMetrics) reach(s redisconn.Status) {
 	l.redis.Set(one(s.Reason == redisconn.Connected))
 }
 
+// evicts shows how many keys Redis evicts.
+func (l *laneMetrics) evicts(m *Memory) {
+	if m.Evicted < 0 {
+		l.all.evicted.Delete(l.policy)
+		return
+	}
+	l.all.evicted.With(l.policy).Set(float64(m.Evicted))
+}
+
 // show shows how a keyspace stands.
 func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, lead time.Duration, open bool) {
 	l.expire.Set(t.expire.Seconds())
@@ -96,6 +105,7 @@ func (l *laneMetrics) show(k KeyspaceSnapshot, t timing, c counts, lead time.Dur
 	l.open.Set(one(open))
 	l.queue.Set(float64(c.queued))
 	l.late.Set(float64(k.Late))
+	l.lost.Set(k.Losing)
 	l.required.Set(k.Required)
 	l.lead.Set(min(lead, t.maxLead()).Seconds())
 	if c.there {

@@ -42,8 +42,8 @@ type server struct {
 	loops  sync.WaitGroup
 	users  sync.WaitGroup // rebuilds and samples under way
 
-	evictions evictions    // the sampling loop's
-	evicted   atomic.Int64 // of late
+	evictions evictions // the sampling loop's
+	memory    atomic.Pointer[Memory]
 
 	wantList, wantProbe chan struct{}
 	redialled           time.Time // the monitor's
@@ -72,7 +72,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
 	}
 	s.settler.guard = s.guard
-	s.evicted.Store(unknownEvictions)
+	s.memory.Store(unknownMemory)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.listeners.Store(&keyspace.Index[*lane]{})

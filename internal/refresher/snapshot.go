@@ -16,9 +16,7 @@ type Snapshot struct {
 	Watch     watch.Status       // of key events
 	Keyspaces []KeyspaceSnapshot // in the plan's order
 
-	// Evicted is how many keys Redis has evicted in the last minute, of whatever kind;
-	// negative where it does not tell.
-	Evicted int64
+	Memory Memory
 
 	// ShortestExpire is the shortest for which listings alone find each key before
 	// it is stale, by what the last one took. 0 before the first, and for kept keys.
@@ -27,6 +25,13 @@ type Snapshot struct {
 	// Refreshed is the plan's Refresh token once every key that it is about was
 	// tried since.
 	Refreshed string
+}
+
+// Memory is what Redis says of its memory.
+type Memory struct {
+	Evicted int64  // keys in the last minute, of whatever kind; negative if it does not tell
+	Limit   string // maxmemory, as in "4.00M"
+	Policy  string // maxmemory-policy, as in "allkeys-lru"
 }
 
 // KeyspaceSnapshot is how a keyspace stands. Keys = Fresh + Stale + Missing.
@@ -61,8 +66,9 @@ type KeyspaceSnapshot struct {
 	LastFailure  *Failure
 	LoadersState LoadersState
 
-	// Losing is the share of the kept keys that are gone at a look, though they were
-	// thought fresh, where that is so again and again; else 0.
+	// Losing is the share of the keys that are gone at a look, though they were thought
+	// fresh, where that is so again and again; else 0. Keys that need not exist count as
+	// far as Redis evicts keys.
 	Losing float64
 
 	NotFound, Answers int       // of the last answers for keys that hold values
