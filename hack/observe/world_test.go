@@ -98,20 +98,19 @@ spec:
 // crowd are the keys that Redis is to have no memory for: 200 KiB each.
 var crowd = `"crowded:` + strings.Join(strings.Split("abcdefghijklmnopqrstuvwxyz", ""), `", "crowded:`) + `"`
 
-
 // populations are how many keys the application has in each family.
 var populations = map[string]int{"product": 100, "broken": 40, "slow": 50, "remote": 40}
 
 // world is what is observed, and what it needs.
 type world struct {
-	t              *testing.T
-	dir            string
-	env            *envtest.Environment
-	kubeconfig     string // an administrator's
+	t                       *testing.T
+	dir                     string
+	env                     *envtest.Environment
+	kubeconfig              string // an administrator's
 	shared, remote, crowded *redistest.Server
-	broken, lost   atomic.Bool // the loader under /broken: it fails, or finds nothing
-	operators      []*process
-	metrics        []string // their addresses
+	broken, lost            atomic.Bool // the loader under /broken: it fails, or finds nothing
+	operators               []*process
+	metrics                 []string // their addresses
 }
 
 func newWorld(t *testing.T) *world {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // What Metrics says is what a registry gathers, down to the values of labels,
@@ -41,6 +42,10 @@ func TestMetricsAreAsDescribed(t *testing.T) {
 		return metric(t, registry, "keepfresh_loads_total", "UnexpectedStatus") >= 3 && metric(t, registry, "keepfresh_breaker_open", "") == 1 &&
 			metric(t, registry, "keepfresh_expired_keys_total", "") == 3 && metric(t, registry, "keepfresh_keys", "missing") == 3 &&
 			metric(t, registry, "keepfresh_late_keys", "") == 3 && metric(t, registry, "keepfresh_nearest_expiry_seconds", "") == 0
+	})
+	eventually(t, "Redis is asked for evictions", 2*sampleInterval, func() bool {
+		n, err := testutil.GatherAndCount(registry, "keepfresh_redis_evicted_keys")
+		return err == nil && n == 1
 	})
 	proxy.cut()
 	eventually(t, "Redis is gone", 10*time.Second, func() bool {
