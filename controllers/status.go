@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
@@ -257,7 +258,7 @@ func (s situation) watching() verdict {
 		v.reason = cachev1alpha1.ReasonEventsUnavailable
 	}
 	if shortest := s.snapshot.ShortestExpire; shortest > 0 && !w.Heard() {
-		v.message += fmt.Sprintf(". New keys are found by listings, which is soon enough for an expire of %s or more", shortest.Round(100*time.Millisecond))
+		v.message += fmt.Sprintf(". New keys are found by listings, which is soon enough for an expire of %s or more", human.About(shortest))
 	}
 	return v
 }
@@ -269,7 +270,7 @@ func (s situation) warning() verdict {
 	for _, k := range s.snapshot.Keyspaces {
 		if k.Slowest > k.Fits {
 			where = append(where, fmt.Sprintf("keyspace %q: one in a hundred rebuilds takes about %s or longer, and a key expires %s after it can first be refreshed",
-				k.Name, k.Slowest.Round(time.Millisecond), k.Fits))
+				k.Name, human.About(k.Slowest), human.Duration(k.Fits)))
 		}
 	}
 	if len(where) > 0 {

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 )
 
 // checkTimeout is for the API server to answer twice.
@@ -49,7 +50,7 @@ func check(ctx context.Context, namespace string, out io.Writer) error {
 	if good.Spec.GuardTimeout == nil {
 		return errors.New("the API server set no default for spec.guardTimeout: its CRD is not of this version; apply the CRDs anew")
 	}
-	_, _ = fmt.Fprintf(out, "a good CachePolicy is taken (guardTimeout defaults to %s)\n", good.Spec.GuardTimeout)
+	_, _ = fmt.Fprintf(out, "a good CachePolicy is taken (guardTimeout defaults to %s)\n", human.Duration(good.Spec.GuardTimeout.Duration))
 
 	bad := checkPolicy(namespace)
 	bad.Spec.Expire = nil

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 	"github.com/keepfresh/keepfresh/internal/plugin/screen"
 )
 
@@ -86,7 +87,7 @@ func (p *plugin) runRefresh(ctx context.Context, r *refreshing) error {
 	if err != nil {
 		return err
 	}
-	p.say("%s refreshed in %s: every key was tried", c.named(r.name), p.now().Sub(begin).Round(100*time.Millisecond))
+	p.say("%s refreshed in %s: every key was tried", c.named(r.name), human.About(p.now().Sub(begin)))
 	return r.failures(after)
 }
 

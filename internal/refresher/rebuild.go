@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/keepfresh/keepfresh/internal/human"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
@@ -274,7 +275,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err e
 		res.outcome, res.after, res.suspect = failed, e.RetryAfter, e.MayBeOneKey()
 		if errors.Is(cause, context.DeadlineExceeded) {
 			res.noValue = loader.Timeout
-			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, r.set.GuardTimeout)
+			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, human.Duration(r.set.GuardTimeout))
 		}
 	}
 	return r.release(res, a.Acquisition)

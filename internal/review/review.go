@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
@@ -62,7 +63,7 @@ func TightGuards(p *cachev1alpha1.CachePolicy) []Finding {
 			continue
 		}
 		if left, guard := k.EffectiveExpire(&p.Spec)-due, k.EffectiveGuardTimeout(&p.Spec); guard >= left {
-			out = append(out, Finding{i, fmt.Sprintf("keyspace %q: guardTimeout %s is not less than the %s between a key's being due and its expiry", k.Name, guard, left)})
+			out = append(out, Finding{i, fmt.Sprintf("keyspace %q: guardTimeout %s is not less than the %s between a key's being due and its expiry", k.Name, human.Duration(guard), human.Duration(left))})
 		}
 	}
 	return out

@@ -6,11 +6,11 @@ package report
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 )
 
 // Explanation is the operator's answer to a question about a key.
@@ -94,13 +94,13 @@ func (v View) state(e Explanation) string {
 		text = v.Warn(text)
 	}
 	if e.Age != nil {
-		text += ", written " + rough(e.Age.Duration) + " ago"
+		text += ", written " + human.About(e.Age.Duration) + " ago"
 	}
 	if e.TTL != nil {
-		text += ", expires in " + rough(e.TTL.Duration)
+		text += ", expires in " + human.About(e.TTL.Duration)
 	}
 	if e.Expire != nil {
-		text += " (a rebuild writes it for " + lasting(e.Expire.Duration) + ")"
+		text += " (a rebuild writes it for " + human.Duration(e.Expire.Duration) + ")"
 	}
 	return text
 }
@@ -124,7 +124,7 @@ func (v View) guard(g *cachev1alpha1.KeyGuard) string {
 		holder = "held by the operator"
 	}
 	if g.TTL != nil {
-		holder += ", for " + rough(g.TTL.Duration) + " unless it is renewed"
+		holder += ", for " + human.About(g.TTL.Duration) + " unless it is renewed"
 	}
 	return v.Warn(holder)
 }
@@ -154,32 +154,7 @@ func relative(t, to *metav1.MicroTime) string {
 		return ""
 	}
 	if d := t.Sub(to.Time); d > 0 {
-		return "in " + rough(d)
+		return "in " + human.About(d)
 	}
-	return rough(to.Sub(t.Time)) + " ago"
-}
-
-// rough leaves out what nobody needs to know of a length of time.
-func rough(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		d = d.Round(time.Second)
-	case d >= time.Second:
-		d = d.Round(100 * time.Millisecond)
-	default:
-		d = d.Round(time.Millisecond)
-	}
-	return lasting(d)
-}
-
-// lasting is a length of time as a person reads it: 12.4s, 1m30s, 1h.
-func lasting(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
+	return human.About(to.Sub(t.Time)) + " ago"
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/human"
 	"github.com/keepfresh/keepfresh/internal/plugin/screen"
 )
 
@@ -112,7 +113,7 @@ func (v View) keyspaces(p Policy) string {
 		{Title: "LOADS/S", Right: true}, {Title: "LAST REFRESH"}, {Title: "OLDEST VALUE"}}
 	var rows [][]string
 	for _, k := range p.Keyspaces {
-		row := []string{k.Name, k.Key, lasting(k.Expire.Duration), lasting(k.DueAfter.Duration)}
+		row := []string{k.Name, k.Key, human.Duration(k.Expire.Duration), human.Duration(k.DueAfter.Duration)}
 		if !k.Observed {
 			rows = append(rows, append(row, none, none, none, none, none, none, none, none))
 			continue
