@@ -54,6 +54,7 @@ func TestTheBuiltOperator(t *testing.T) {
 	t.Run("is alive but not ready while it may read nothing", func(t *testing.T) { unready(t, binary, c) })
 	t.Run("shows metrics to those who may see them", func(t *testing.T) { secured(t, binary, c) })
 	t.Run("shows no metrics while it cannot ask who may see them", func(t *testing.T) { selfSigned(t, binary, c) })
+	t.Run("tells a token it does not know from one that it cannot ask about", func(t *testing.T) { halfAsked(t, binary, c) })
 	t.Run("serves no metrics at all if so told", func(t *testing.T) { unserved(t, binary, c) })
 	t.Run("says what is wrong with a folder for the metrics' certificate", func(t *testing.T) {
 		kubeconfig, broken := "--kubeconfig="+c.kubeconfig(t, "nobody"), t.TempDir()

@@ -102,8 +102,38 @@ func selfSigned(t *testing.T, binary string, c *cluster) {
 	url := strings.Replace(o.metrics, "http:", "https:", 1) + "/metrics"
 	trusting := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // self-signed
 	o.eventually(t, "no token, no metrics", func() bool { return scrapeWith(t, url, "", trusting).code == http.StatusUnauthorized })
-	if answer := scrapeWith(t, url, c.token(t, "prometheus"), trusting); answer.code != http.StatusInternalServerError && answer.code != http.StatusUnauthorized {
+	if answer := scrapeWith(t, url, c.token(t, "prometheus"), trusting); answer.code != http.StatusInternalServerError {
 		t.Errorf("a token that cannot be reviewed gets %d: %s", answer.code, answer.body)
+	}
+}
+
+// halfAsked runs the operator with the right to ask the API server whose a token is, but
+// not what its owner may do.
+func halfAsked(t *testing.T, binary string, c *cluster) {
+	c.create(t, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "token-reviewer"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{authenticationv1.GroupName}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}}},
+	}, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "token-reviewer"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "token-reviewer"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "token-reviewer"}},
+	})
+	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "token-reviewer"), "--metrics-secure")
+	url := strings.Replace(o.metrics, "http:", "https:", 1) + "/metrics"
+	trusting := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // self-signed
+	o.eventually(t, "a token that is made up gets 401", func() bool {
+		return scrapeWith(t, url, "made-up", trusting).code == http.StatusUnauthorized
+	})
+	good := c.token(t, "prometheus")
+	for _, header := range []string{"Bearer " + good, "bearer " + good} {
+		if answer := scrapeWith(t, url, header, trusting); answer.code == http.StatusUnauthorized || answer.code == http.StatusOK {
+			t.Errorf("a good token, whose owner's rights cannot be asked for, gets %d: %s", answer.code, answer.body)
+		}
+	}
+	for _, header := range []string{"bearer made-up", "BEARER made-up more"} {
+		if answer := scrapeWith(t, url, header, trusting); answer.code != http.StatusUnauthorized {
+			t.Errorf("%q gets %d: %s", header, answer.code, answer.body)
+		}
 	}
 }
 
@@ -172,6 +202,7 @@ func scrape(t *testing.T, url, token string, trusted *x509.CertPool) answer {
 	return scrapeWith(t, url, token, &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12})
 }
 
+// scrapeWith sends a token, or a whole header of two words.
 func scrapeWith(t *testing.T, url, token string, conf *tls.Config) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -180,7 +211,10 @@ func scrapeWith(t *testing.T, url, token string, conf *tls.Config) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token != "" {
+	switch {
+	case strings.Contains(token, " "):
+		request.Header.Set("Authorization", token)
+	case token != "":
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}}

@@ -73,9 +73,12 @@ func (u *undecided) Write(b []byte) (int, error) {
 // unknownToken says that the API server was asked about a request's token, and does
 // not know it.
 func unknownToken(r *http.Request, reviews authenticationclient.TokenReviewInterface) bool {
-	token, _ := strings.CutPrefix(strings.TrimSpace(r.Header.Get("Authorization")), "Bearer ")
+	words := strings.Fields(r.Header.Get("Authorization"))
+	if len(words) < 2 || !strings.EqualFold(words[0], "bearer") {
+		return false // the filter has taken a good token away; what failed came after
+	}
 	review, err := reviews.Create(r.Context(), &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: strings.TrimSpace(token)},
+		Spec: authenticationv1.TokenReviewSpec{Token: words[1]},
 	}, metav1.CreateOptions{})
 	return err == nil && !review.Status.Authenticated
 }

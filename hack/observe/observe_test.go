@@ -84,7 +84,7 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 
 	t.Log("--- the loader that failed answers, but finds nothing")
 	w.broken.Store(false)
-	w.populate()
+	w.populate("broken")
 	w.lost.Store(true)
 	eventually(t, "KeepfreshManyNotFound fires", 75*time.Second, func() error {
 		if slices.Contains(p.fired(well), "KeepfreshManyNotFound/broken") {
@@ -102,7 +102,7 @@ func TestEveryAlertFiresForItsFaultAndEveryPanelShows(t *testing.T) {
 	if err := w.remote.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w.populate()
+	w.populate(families()...)
 	eventually(t, "no alert fires any more", 90*time.Second, func() error {
 		if names := p.firing(); len(names) > 0 {
 			return fmt.Errorf("these do: %v", names)

@@ -8,11 +8,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,7 +136,7 @@ func newWorld(t *testing.T) *world {
 		_, _ = fmt.Fprintf(out, "%s at %s", r.URL.Path, time.Now())
 	}))
 	t.Cleanup(loader.Close)
-	w.populate()
+	w.populate(families()...)
 	w.read()
 	w.kubectl(strings.NewReplacer("{{shared}}", w.shared.Addr, "{{remote}}", w.remote.Addr, "{{crowded}}", w.crowded.Addr, "{{crowd}}", crowd, "{{loader}}", loader.URL).Replace(policies), "apply", "-f", "-")
 	w.kubectl("", "apply", "-k", "../../config/rbac")
@@ -189,11 +191,13 @@ func (w *world) kubectl(stdin string, args ...string) {
 	}
 }
 
-// populate has the application write the keys that are missing.
-func (w *world) populate() {
+func families() []string { return slices.Collect(maps.Keys(populations)) }
+
+// populate has the application write the keys that are missing of some families.
+func (w *world) populate(families ...string) {
 	w.t.Helper()
-	for family, n := range populations {
-		if err := fill(w.t.Context(), w.client(family), family, n); err != nil {
+	for _, family := range families {
+		if err := fill(w.t.Context(), w.client(family), family, populations[family]); err != nil {
 			w.t.Fatal(err)
 		}
 	}

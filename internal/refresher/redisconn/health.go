@@ -50,6 +50,8 @@ func (s Status) Demoted() bool {
 // probeKey is read, never written, to learn whether commands are served.
 const probeKey = "keepfresh:probe"
 
+var probeScript = redis.NewScript("return redis.call('PEXPIRETIME', KEYS[1])")
+
 // Probe asks Redis how it is. runID changes when the server was restarted. A script is
 // tried as well: a rebuild that cannot be written is a load for nothing.
 func Probe(ctx context.Context, rdb redis.Cmdable) (runID string, s Status) {
@@ -57,7 +59,8 @@ func Probe(ctx context.Context, rdb redis.Cmdable) (runID string, s Status) {
 	info := p.Info(ctx, "server")
 	replication := p.Info(ctx, "replication")
 	served := p.PExpireTime(ctx, probeKey)
-	p.Eval(ctx, "return redis.call('PEXPIRETIME', KEYS[1])", []string{probeKey})
+	probeScript.Eval(ctx, p, []string{probeKey})
+	probeScript.EvalSha(ctx, p, []string{probeKey}) // it has just been cached
 	// Of a connection that could not be set up only Exec tells.
 	if _, err := p.Exec(ctx); err != nil {
 		switch s := Classify(err); {
@@ -85,6 +88,10 @@ func field(info, name string) string {
 	}
 	return ""
 }
+
+// ChannelDenied is the message where a user may not subscribe to a channel. Which it was
+// Redis does not say.
+const ChannelDenied = "this Redis user may not subscribe to a channel; " + rights
 
 // Classify says what an error of a Redis command tells about the server. Its
 // messages do not vary from one try to the next (as ports of our own do), and
@@ -123,7 +130,7 @@ func named(reason Reason, text string) string {
 		command := quoted(text, " run the ")
 		return fmt.Sprintf("this Redis user may not run the command %q: give it +%s; %s", command, strings.ToLower(strings.ReplaceAll(command, " ", "|")), rights)
 	case strings.Contains(text, "channel"):
-		return channelDenied
+		return ChannelDenied
 	case strings.Contains(text, " key"):
 		return keyDenied
 	}
@@ -211,8 +218,7 @@ const (
 	rights  = "docs/cachepolicy.md lists the rights that are needed"
 	denied  = "this Redis user may not do what a rebuild needs: a command, or a key, is not among its rights; " + rights
 
-	keyDenied     = "this Redis user may not touch a key that a rebuild needs: give it ~keepfresh:* and the patterns of the policy's keyspaces; " + rights
-	channelDenied = "this Redis user may not subscribe to the channels of key events: give it &__keyspace@* and &__keyevent@*; " + rights
+	keyDenied = "this Redis user may not touch a key that a rebuild needs: give it ~keepfresh:* and the patterns of the policy's keyspaces; " + rights
 
 	lacks  = "this Redis lacks a command that Keepfresh needs; " + takes
 	member = "this Redis is a member of a cluster, whose other members Keepfresh cannot reach yet"

@@ -79,6 +79,8 @@ func TestProbe(t *testing.T) {
 		"a user without the right to a read":   {"--user u on >hunter2 ~* +@all -pexpiretime", Config{Username: "u", Password: password}, PermissionDenied, `"pexpiretime"`},
 		"a user without the right to our keys": {"--user u on >hunter2 ~product:* +@all", Config{Username: "u", Password: password}, PermissionDenied, "give it ~keepfresh:*"},
 		"a user without the right to scripts":  {"--user u on >hunter2 ~* +@all -eval", Config{Username: "u", Password: password}, PermissionDenied, "give it +eval;"},
+		"a user without EVALSHA":               {"--user u on >hunter2 ~* +@all -evalsha", Config{Username: "u", Password: password}, PermissionDenied, "give it +evalsha;"},
+		"a Redis whose EVALSHA is renamed":     {"--rename-command EVALSHA secret-evalsha", Config{}, VersionUnsupported, `no command "evalsha"`},
 		"a Redis without INFO":                 {"--rename-command INFO ''", Config{}, VersionUnsupported, `no command "info"`},
 		"a Redis whose EVAL is renamed":        {"--rename-command EVAL secret-eval", Config{}, VersionUnsupported, `no command "eval"`},
 		"an old Redis":                         {"--rename-command PEXPIRETIME ''", Config{}, VersionUnsupported, "PEXPIRETIME"},

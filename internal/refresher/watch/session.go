@@ -104,7 +104,7 @@ func (s *session) settle(ctx context.Context) (Status, error) {
 		return Status{}, space
 	}
 	if err := s.subscribe(ctx, s.ps.Subscribe, trial...); err != nil && (space != nil || !redisconn.IsReply(err)) {
-		return Status{}, notSubscribed(err) // one of the two forms will do
+		return Status{}, s.notSubscribed(err) // one of the two forms will do
 	}
 	if err := s.findOut(ctx); err != nil {
 		return Status{}, err
@@ -170,12 +170,12 @@ func (s *session) listen(ctx context.Context, trial []string) error {
 		}
 		s.barred = redisconn.IsReply(err)
 		if s.by, s.misses = s.choose(); !s.barred || s.by == 0 {
-			return notSubscribed(err)
+			return s.notSubscribed(err)
 		}
 	}
 	err := s.subscribe(ctx, s.ps.Subscribe, s.w.channels.keyevents(s.want.misses)...)
 	if err != nil || s.want.misses {
-		return notSubscribed(err)
+		return s.notSubscribed(err)
 	}
 	return s.subscribe(ctx, s.ps.Unsubscribe, trial[1:]...)
 }
@@ -328,12 +328,18 @@ func isRefused(err error) bool {
 	return errors.As(err, &no)
 }
 
-func notSubscribed(err error) error {
+// notSubscribed tells a refusal in the words of a condition. It names no keyspace: the
+// session may be shared with policies of other namespaces.
+func (s *session) notSubscribed(err error) error {
 	if err == nil || !redisconn.IsReply(err) {
 		return err
 	}
-	if status := redisconn.Classify(err); status.Reason != redisconn.PermissionDenied {
+	switch status := redisconn.Classify(err); {
+	case status.Reason != redisconn.PermissionDenied:
 		return refused{Unavailable, status.Message}
+	case status.Message != redisconn.ChannelDenied:
+		return refused{PermissionDenied, status.Message}
 	}
-	return refused{PermissionDenied, "this Redis user may not listen to the channels of key events: allow it those that docs/cachepolicy.md lists"}
+	space, event := s.w.channels.space, s.w.channels.event
+	return refused{PermissionDenied, fmt.Sprintf("this Redis user may not subscribe to the channels of key events: give it &%s*, or else &%s%s* and, for each keyspace, &%s, the beginning of its template, and a *", event, space, reserved, space)}
 }
