@@ -91,6 +91,18 @@ var _ = Describe("A KeyExplanation", func() {
 		w.expectNoSecrets(context.Background())
 	})
 
+	It("says that a batch loader is asked by POST", func() {
+		w := newWorld()
+		w.apply("catalog", func(p *cachev1alpha1.CachePolicy) {
+			k := w.keyspace("products", "product:{id}", "product:1")
+			k.Loader.HTTP.URL = w.backend.URL + "/batch"
+			k.Loader.HTTP.Batch = &cachev1alpha1.Batch{}
+			p.Spec.Keyspaces = []cachev1alpha1.Keyspace{k}
+		})
+		Eventually(func() string { return w.explain("catalog", "product:1").Reason }).Should(Equal(cachev1alpha1.ExplainedTemplateMatches))
+		Expect(*w.explain("catalog", "product:1").Loader).To(Equal(cachev1alpha1.KeyLoader{Method: "POST", URL: w.backend.URL + "/batch"}))
+	})
+
 	It("says why a key is not the policy's", func() {
 		w := newWorld()
 		w.apply("catalog", withKeyspaces(w.keyspace("products", "product:{id}"), w.keyspace("home", "page:{locale}:home", "page:en:home")))

@@ -42,6 +42,15 @@ for target in build plugin image; do
 	}
 done
 
+# Scripts that build by themselves stamp the very same variable.
+variable=$(sed -n 's/^stamp = -X \([^=]*\)=.*/\1/p' Makefile)
+while IFS=: read -r file line text; do
+	grep -qF -- "-X $variable=" <<<"$text" || {
+		echo "verify: $file:$line builds a program that would not say its version: pass -X $variable=VERSION"
+		exit 1
+	}
+done < <(awk '/go build|-ldflags/ { if ($0 ~ /-ldflags/) print FILENAME ":" FNR ":" $0 }' hack/e2e.sh hack/krew/build.sh Dockerfile)
+
 for module in . hack/tools hack/chart/tools hack/image hack/bench test/e2e; do
 	echo "verify: $module/go.mod is tidy"
 	go -C "$module" mod tidy -diff || stale+="${stale:+, then }(cd $module && go mod tidy)"

@@ -116,6 +116,7 @@ func TestTLS(t *testing.T) {
 		part string
 	}{
 		"all is well":                     {open, TLS{true, ours.pem, "", "", name}, Connected, ""},
+		"a dotted name of a certificate":  {open, TLS{true, ours.pem, "", "", name + "."}, Connected, ""},
 		"a client certificate too many":   {open, TLS{true, ours.pem, client, Secret(clientKey), name}, Connected, ""},
 		"another's CA":                    {open, TLS{true, others.pem, "", "", name}, TLSFailed, "unknown authority"},
 		"the system's CAs":                {open, TLS{true, "", "", "", name}, TLSFailed, "unknown authority"},
