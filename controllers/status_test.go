@@ -161,6 +161,13 @@ func TestConditions(t *testing.T) {
 			want:    map[string]string{ready: "False LoaderPaused", loaders: "False LoaderPaused"},
 			message: map[string]string{loaders: `keyspace "products" until 2026-11-27T04:00:00Z (Retry-After)`},
 		},
+		"a loader that may not be called is told by a reason of its own": {
+			situation: well(loaderDown, func(s *situation) {
+				s.snapshot.Keyspaces[0].LastFailure = &refresher.Failure{Time: now, Reason: "EgressDenied", Message: "link-local addresses are denied by default"}
+			}),
+			want:    map[string]string{ready: "False EgressDenied", loaders: "False EgressDenied"},
+			message: map[string]string{loaders: "nothing is loaded for products (EgressDenied: link-local"},
+		},
 		"keys that are evicted again and again are not fresh, though none is late": {
 			situation: well(func(s *situation) {
 				s.snapshot.Keyspaces[0].Losing = 0.3
@@ -235,7 +242,7 @@ func TestConditions(t *testing.T) {
 		},
 	}
 	for reason := range map[redisconn.Reason]bool{redisconn.AuthenticationFailed: true, redisconn.TLSFailed: true, redisconn.PermissionDenied: true,
-		redisconn.VersionUnsupported: true, redisconn.ReadOnly: true, redisconn.Loading: true, redisconn.OutOfMemory: true} {
+		redisconn.VersionUnsupported: true, redisconn.ReadOnly: true, redisconn.Loading: true, redisconn.OutOfMemory: true, redisconn.EgressDenied: true} {
 		test := tests["a policy that is well"]
 		test.situation = well(func(s *situation) { s.snapshot.Redis = redisconn.Status{Reason: reason, Message: "because"} })
 		test.want = map[string]string{ready: "False " + string(reason), redis: "False " + string(reason)}

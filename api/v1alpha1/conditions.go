@@ -87,6 +87,10 @@ const (
 const (
 	// ReasonLoadsSucceeding: LoadersHealthy is True.
 	ReasonLoadsSucceeding = "LoadsSucceeding"
+	// ReasonEgressDenied: LoadersHealthy or RedisReachable is False. The operator's
+	// rules forbid an address that a loader's or Redis' host leads to. The message
+	// names the rule and the host.
+	ReasonEgressDenied = "EgressDenied"
 	// ReasonLoadsFailing: LoadersHealthy is False. The message names the
 	// keyspaces, and status.keyspaces has the last failure of each.
 	ReasonLoadsFailing = "LoadsFailing"
@@ -162,6 +166,9 @@ const (
 const (
 	// FailureTimeout: the loader did not answer, or not completely, in time.
 	FailureTimeout = "Timeout"
+	// FailureEgressDenied: the operator may not connect to what the loader's host
+	// leads to.
+	FailureEgressDenied = "EgressDenied"
 	// FailureConnectionFailed: the loader could not be reached.
 	FailureConnectionFailed = "ConnectionFailed"
 	// FailureTLSFailed: the TLS handshake with the loader failed.

@@ -31,6 +31,7 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/controllers"
+	"github.com/keepfresh/keepfresh/internal/egress"
 	"github.com/keepfresh/keepfresh/internal/refresher"
 	"github.com/keepfresh/keepfresh/internal/version"
 )
@@ -55,6 +56,7 @@ type options struct {
 	electionNamespace string
 	watchNamespaces   string
 	checkNamespace    string
+	egress            egress.Config
 	zap               zap.Options
 }
 
@@ -67,6 +69,7 @@ func main() {
 	flag.StringVar(&o.electionNamespace, "leader-election-namespace", "", "The namespace of the election's Lease; the Pod's own if empty.")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
 	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
+	o.egress.Bind(flag.CommandLine)
 	o.zap.BindFlags(flag.CommandLine)
 	flag.Parse()
 	if *showVersion {
@@ -130,10 +133,18 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
+	rules, err := egress.New(o.egress)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(egress.KeepOwn(rules, conf.Host, log.WithName("egress"))); err != nil {
+		return fmt.Errorf("watch the addresses that policies may not use: %w", err)
+	}
 	wakeups := &controllers.Wakeups{}
 	engine := refresher.New(refresher.Options{
 		OnChange:   wakeups.Notify,
 		Standby:    func() bool { return !election.Leads() },
+		Egress:     rules,
 		Registerer: metrics.Registry,
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})

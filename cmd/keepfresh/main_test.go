@@ -206,7 +206,7 @@ func start(t *testing.T, binary string, args ...string) *process {
 	}
 	o := &process{probes: "http://" + addrs[0], metrics: "http://" + addrs[1], exited: make(chan struct{})}
 	o.cmd = exec.CommandContext(t.Context(), binary, append([]string{
-		"--health-probe-bind-address=" + addrs[0], "--metrics-bind-address=" + addrs[1], "--metrics-secure=false",
+		"--health-probe-bind-address=" + addrs[0], "--metrics-bind-address=" + addrs[1], "--metrics-secure=false", "--allow-egress-cidr=127.0.0.1",
 	}, args...)...)
 	o.cmd.Stdout, o.cmd.Stderr = &o.log, &o.log
 	// Nothing of the tester's own clusters.

@@ -51,7 +51,8 @@ func startOperator(ctx context.Context, program, kubeconfig, logPath string) (*o
 	o := &operator{logPath: logPath, metrics: "http://" + metrics + "/metrics", exited: make(chan struct{})}
 	// Not with ctx, which would kill it: it has work to finish.
 	o.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, //nolint:gosec // the program is what the demo is for
-		"--kubeconfig="+kubeconfig, "--health-probe-bind-address="+health, "--metrics-bind-address="+metrics, "--metrics-secure=false")
+		"--kubeconfig="+kubeconfig, "--health-probe-bind-address="+health, "--metrics-bind-address="+metrics, "--metrics-secure=false",
+		"--allow-egress-cidr=127.0.0.1") // where all of the demo is
 	o.cmd.Stdout, o.cmd.Stderr = log, log
 	o.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is for the demo to pass on
 	if err := o.cmd.Start(); err != nil {

@@ -250,7 +250,8 @@ func (w *world) startOperator(name, kubeconfig string) {
 	w.metrics = append(w.metrics, metrics)
 	w.operators = append(w.operators, start(w.t, filepath.Join(w.dir, name+".log"), os.Getenv("KEEPFRESH_BIN"),
 		"--kubeconfig="+kubeconfig, "--metrics-bind-address="+metrics, "--metrics-secure=false",
-		"--health-probe-bind-address="+health, "--leader-elect", "--leader-election-namespace="+systemNamespace))
+		"--health-probe-bind-address="+health, "--leader-elect", "--leader-election-namespace="+systemNamespace,
+		"--allow-egress-cidr=127.0.0.1"))
 	eventually(w.t, name+" is ready", time.Minute, func() error { return answers(w.t.Context(), "http://"+health+"/readyz") })
 }
 

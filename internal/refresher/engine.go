@@ -27,7 +27,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/keepfresh/keepfresh/internal/egress"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
@@ -51,6 +53,10 @@ type Options struct {
 	// Lease is how long Redis holds a guard unless it is renewed
 	// (guard.DefaultLease if zero).
 	Lease time.Duration
+
+	// Egress says to which addresses policies may have the engine connect. To all, if
+	// it is nil.
+	Egress *egress.Rules
 
 	Registerer prometheus.Registerer // for metrics; none if nil
 	Log        *slog.Logger          // discards if nil
@@ -136,7 +142,7 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	}
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		if sets[i], err = old.settings(k); err != nil {
+		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress)); err != nil {
 			return err
 		}
 	}
@@ -185,13 +191,13 @@ func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*settings) (moved
 }
 
 // settings compiles a keyspace, or returns what is in use if it is the same.
-func (p *policy) settings(k Keyspace) (*settings, error) {
+func (p *policy) settings(k Keyspace, opts ...loader.Option) (*settings, error) {
 	for _, was := range p.plan.Keyspaces {
 		if was.Name == k.Name && equal(was, k) {
 			return p.lanes[k.Name].view.Load().set, nil
 		}
 	}
-	return compile(k)
+	return compile(k, opts...)
 }
 
 func (e *Engine) start(id ID, set *settings, srv *server, token string) *lane {

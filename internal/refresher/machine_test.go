@@ -123,7 +123,7 @@ func newMachine(t testing.TB, seed uint64) *machine {
 	if m.rnd.IntN(3) == 0 {
 		k.MaxPerSecond = 15 + m.rnd.IntN(20)
 	}
-	rdb, err := redisconn.New(redisconn.Config{Address: "127.0.0.1:1"}) // never dialled
+	rdb, err := redisconn.New(redisconn.Config{Address: "127.0.0.1:1"}, nil) // never dialled
 	if err != nil {
 		t.Fatal(err)
 	}

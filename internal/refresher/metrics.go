@@ -42,12 +42,12 @@ var (
 	reasonLabel = Label{"reason", []string{
 		string(redisconn.ConnectionFailed), string(redisconn.AuthenticationFailed), string(redisconn.TLSFailed),
 		string(redisconn.PermissionDenied), string(redisconn.VersionUnsupported), string(redisconn.ReadOnly),
-		string(redisconn.Loading), string(redisconn.OutOfMemory),
+		string(redisconn.Loading), string(redisconn.OutOfMemory), string(redisconn.EgressDenied),
 	}}
 	loadReasons = []string{
 		string(loader.Timeout), string(loader.Canceled), string(loader.ConnectionFailed), string(loader.TLSFailed),
 		string(loader.Redirected), string(loader.UnexpectedStatus), string(loader.BodyTooLarge), string(loader.BodyBroken),
-		string(loader.NotFound), string(loader.InvalidKey), string(loader.KeyFailed), string(loader.NotAnswered),
+		string(loader.NotFound), string(loader.InvalidKey), string(loader.KeyFailed), string(loader.NotAnswered), string(loader.EgressDenied),
 	}
 )
 

@@ -119,7 +119,7 @@ type settings struct {
 	timing   timing
 }
 
-func compile(k Keyspace) (*settings, error) {
+func compile(k Keyspace, opts ...loader.Option) (*settings, error) {
 	fail := func(err error) (*settings, error) { return nil, &PlanError{k.Name, err} }
 	template, err := keyspace.Parse(k.Key)
 	if err != nil {
@@ -137,7 +137,7 @@ func compile(k Keyspace) (*settings, error) {
 	k.MaxConcurrent = cmp.Or(k.MaxConcurrent, DefaultMaxConcurrent)
 	k.MaxNotFound = cmp.Or(k.MaxNotFound, DefaultMaxNotFound)
 	k.Loader.MaxConns = k.MaxConcurrent
-	load, err := loader.NewHTTP(template, k.Loader)
+	load, err := loader.NewHTTP(template, k.Loader, opts...)
 	if err != nil {
 		return fail(err)
 	}

@@ -61,7 +61,7 @@ type server struct {
 }
 
 func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
-	rdb, err := redisconn.New(conf)
+	rdb, err := redisconn.New(conf, eng.opts.Egress)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 const (
@@ -30,14 +32,11 @@ func lifetime(age time.Duration) time.Duration {
 type dialer struct {
 	net.Dialer
 	lookup func(ctx context.Context, host string) (addresses []string, err error)
+	rules  *egress.Rules
 }
 
 func newDialer(cfg HTTP, o options) *dialer {
-	d := &dialer{net.Dialer{Timeout: min(connectTimeout, cfg.Timeout), KeepAlive: keepAlive}, o.lookup}
-	if d.lookup == nil {
-		d.lookup = net.DefaultResolver.LookupHost
-	}
-	return d
+	return &dialer{net.Dialer{Timeout: min(connectTimeout, cfg.Timeout), KeepAlive: keepAlive}, o.resolve(), o.egress}
 }
 
 // DialContext tries the addresses in a random order, each for its share of the time.
@@ -55,8 +54,9 @@ func (d *dialer) DialContext(ctx context.Context, network, target string) (net.C
 	}
 	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
 	var first error
+	judged := d.rules.Bind(d.Dialer, host)
 	for i, address := range addresses {
-		conn, err := d.try(ctx, network, net.JoinHostPort(address, port), len(addresses)-i)
+		conn, err := try(ctx, judged, network, net.JoinHostPort(address, port), len(addresses)-i)
 		if err == nil {
 			return conn, nil
 		}
@@ -68,13 +68,13 @@ func (d *dialer) DialContext(ctx context.Context, network, target string) (net.C
 }
 
 // try dials one of so many addresses that are left.
-func (d *dialer) try(ctx context.Context, network, address string, left int) (net.Conn, error) {
+func try(ctx context.Context, d net.Dialer, network, address string, left int) (net.Conn, error) {
 	if end, bounded := ctx.Deadline(); bounded && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
 		defer cancel()
 	}
-	return d.Dialer.DialContext(ctx, network, address)
+	return d.DialContext(ctx, network, address)
 }
 
 // generations has net/http make its connections anew when their time is over, which it

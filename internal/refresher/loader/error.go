@@ -21,6 +21,8 @@ const (
 	Canceled Reason = "Canceled"
 	// ConnectionFailed: there was no connection, or no usable HTTP answer on it.
 	ConnectionFailed Reason = "ConnectionFailed"
+	// EgressDenied: the operator's rules forbid the address. Nothing was sent.
+	EgressDenied Reason = "EgressDenied"
 	// TLSFailed: the TLS handshake failed, mostly because of a certificate.
 	TLSFailed Reason = "TLSFailed"
 	// Redirected: the answer is a redirect. It is not followed, because it would

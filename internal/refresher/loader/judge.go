@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // judge says why an answer is not a value; nil if it is one.
@@ -89,6 +91,9 @@ func (l *Loader) ended(time interface{ Err() error }, doing string) *Error {
 func (l *Loader) notAnswered(s span, err error) *Error {
 	if failure := l.ended(s, "answer"); failure != nil {
 		return failure
+	}
+	if denied, ok := errors.AsType[*egress.Denied](err); ok {
+		return failf(EgressDenied, "%s", denied.Error())
 	}
 	if what, ok := tlsFailure(err); ok {
 		return failf(TLSFailed, "%s %s", l.urls.host, what)

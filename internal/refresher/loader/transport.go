@@ -9,9 +9,12 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // Bounds on a loader's connections.
@@ -33,6 +36,7 @@ type Option func(*options)
 type options struct {
 	transport http.RoundTripper
 	tls       *tls.Config
+	egress    *egress.Rules
 
 	// For tests.
 	netHTTP bool // where direct would do
@@ -53,14 +57,36 @@ func WithTLSConfig(c *tls.Config) Option {
 	return func(o *options) { o.tls = c.Clone() }
 }
 
+// WithEgress has each address judged that the loader connects to, or has a proxy connect
+// to. It has no effect together with WithTransport.
+func WithEgress(rules *egress.Rules) Option {
+	return func(o *options) { o.egress = rules }
+}
+
+// resolve is what looks names up.
+func (o options) resolve() func(ctx context.Context, host string) ([]string, error) {
+	if o.lookup != nil {
+		return o.lookup
+	}
+	return net.DefaultResolver.LookupHost
+}
+
 // sender sends one request for a path and query, a POST if it has a body. It is a closure, so that
 // nothing that prints a Loader, by reflection or otherwise, reaches the headers.
 type sender func(s span, target string, body []byte) (*reply, error)
 
 // newSender returns what calls the loader, and what closes its connections.
 func newSender(origin string, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
-	if base, err := url.Parse(origin); err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !proxied(base) {
+	base, err := url.Parse(origin)
+	byProxy := err == nil && o.transport == nil && proxied(base)
+	if err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !byProxy {
 		return sendDirect(base, cfg, header, host, o)
+	}
+	target := o.egress
+	if byProxy {
+		o.egress = nil // the proxy is the operator's own choice; what it is asked for is not
+	} else {
+		target = nil
 	}
 	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
 	if shared {
@@ -68,12 +94,16 @@ func newSender(origin string, cfg HTTP, header http.Header, host string, o optio
 		o.transport, closeIdle = g, g.closeIdle
 	}
 	blank := &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: host}
-	return func(s span, target string, body []byte) (*reply, error) {
-		u, err := url.Parse(origin + target)
+	return func(s span, path string, body []byte) (*reply, error) {
+		u, err := url.Parse(origin + path)
 		if err != nil {
 			return nil, err
 		}
 		ctx, cancel := s.context()
+		if err := target.CheckHost(ctx, u.Hostname(), o.resolve()); err != nil {
+			cancel()
+			return nil, err
+		}
 		r := blank.WithContext(ctx)
 		r.URL = u
 		if r.Header = header; !shared {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // Secret is a string that no formatting verb and no encoder prints, save for what
@@ -109,18 +111,18 @@ const (
 	poolSize    = 64
 )
 
-// New makes a client. It does not connect yet. An error says which part of the
+// New makes a client that connects where the rules let it. It does not connect yet. An error says which part of the
 // TLS material cannot be used.
 //
 // Nothing is retried below the engine: a command whose reply was lost may have
 // been carried out, and only the engine knows what that means.
-func New(c Config) (*Client, error) {
+func New(c Config, rules *egress.Rules) (*Client, error) {
 	secure, err := c.tls()
 	if err != nil {
 		return nil, err
 	}
 	age := cmp.Or(c.MaxAge, DefaultMaxAge)
-	made := &conns{dialer: net.Dialer{Timeout: dialTimeout}, tls: secure, open: map[*conn]struct{}{}}
+	made := &conns{dialer: net.Dialer{Timeout: dialTimeout}, rules: rules, tls: secure, open: map[*conn]struct{}{}}
 	rdb := redis.NewClient(&redis.Options{
 		Addr:                     c.Address,
 		DB:                       c.Database,

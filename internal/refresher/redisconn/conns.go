@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // DefaultMaxAge is how long a connection is used if a Config says nothing. An address
@@ -34,6 +36,7 @@ func (c *Client) Redial() { c.conns.close() }
 // conns makes the connections of a client, and remembers those that are open.
 type conns struct {
 	dialer net.Dialer
+	rules  *egress.Rules
 	tls    *tls.Config // nil for none
 
 	mu   sync.Mutex
@@ -49,7 +52,12 @@ type conn struct {
 func (c *conns) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.dialer.Timeout)
 	defer cancel()
-	bare, err := c.dialer.DialContext(ctx, network, address)
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	judged := c.rules.Bind(c.dialer, host)
+	bare, err := judged.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // Reason is the state of a Redis in one word.
@@ -33,6 +35,7 @@ const (
 	ReadOnly             Reason = "ReadOnly"
 	Loading              Reason = "Loading"
 	OutOfMemory          Reason = "OutOfMemory"
+	EgressDenied         Reason = "EgressDenied"
 )
 
 // Status is a Reason with a sentence for people.
@@ -100,6 +103,10 @@ func Classify(err error) Status {
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		return classifyReply(reply.Error())
+	}
+	var denied *egress.Denied
+	if errors.As(err, &denied) {
+		return Status{EgressDenied, denied.Error()}
 	}
 	if cause := tlsFailure(err); cause != nil {
 		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %v; check redis.tls and whether this port speaks TLS", cause)}

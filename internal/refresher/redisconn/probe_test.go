@@ -26,7 +26,7 @@ const password = "hunter2"
 
 func connect(t testing.TB, c Config) *redis.Client {
 	t.Helper()
-	rdb, err := New(c)
+	rdb, err := New(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

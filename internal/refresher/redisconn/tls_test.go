@@ -155,7 +155,7 @@ func TestTLSMaterialThatCannotBeUsed(t *testing.T) {
 		"the address has no port":                               {Config{Address: "h", TLS: TLS{Enabled: true}}, "address"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			_, err := New(c.conf)
+			_, err := New(c.conf, nil)
 			if err == nil || !strings.Contains(err.Error(), c.part) {
 				t.Fatalf("the error is %v, want ...%s...", err, c.part)
 			}

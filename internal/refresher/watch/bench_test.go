@@ -48,7 +48,7 @@ func BenchmarkWatchCost(b *testing.B) {
 				interests = append(interests, Interest{Prefix: strings.Repeat("product:", i%2) + strconv.Itoa(i)})
 			}
 			interests[0].Prefix = "product:"
-			client, err := redisconn.New(redisconn.Config{Address: loud.Addr})
+			client, err := redisconn.New(redisconn.Config{Address: loud.Addr}, nil)
 			must(b, err)
 			rdb := client.Client
 			defer func() { _ = rdb.Close() }()

@@ -64,7 +64,7 @@ func (l *lockedBuffer) String() string {
 // listen starts a Watcher at a quick pace, and ends it with the test.
 func listen(t testing.TB, conf redisconn.Config, interests ...Interest) *ears {
 	t.Helper()
-	client, err := redisconn.New(conf)
+	client, err := redisconn.New(conf, nil)
 	must(t, err)
 	rdb := client.Client
 	e := &ears{rdb: rdb, heard: map[string]Kind{}}
