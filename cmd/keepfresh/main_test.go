@@ -55,6 +55,7 @@ func TestTheBuiltOperator(t *testing.T) {
 	t.Run("shows metrics to those who may see them", func(t *testing.T) { secured(t, binary, c) })
 	t.Run("shows no metrics while it cannot ask who may see them", func(t *testing.T) { selfSigned(t, binary, c) })
 	t.Run("tells a token it does not know from one that it cannot ask about", func(t *testing.T) { halfAsked(t, binary, c) })
+	t.Run("connects to no address that is denied, and says so", func(t *testing.T) { denies(t, binary, c) })
 	t.Run("serves no metrics at all if so told", func(t *testing.T) { unserved(t, binary, c) })
 	t.Run("says what is wrong with a folder for the metrics' certificate", func(t *testing.T) {
 		kubeconfig, broken := "--kubeconfig="+c.kubeconfig(t, "nobody"), t.TempDir()
@@ -377,11 +378,7 @@ func (c *cluster) create(t *testing.T, objects ...client.Object) {
 
 func (c *cluster) get(t *testing.T, namespace string) *cachev1alpha1.CachePolicy {
 	t.Helper()
-	p := &cachev1alpha1.CachePolicy{}
-	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "catalog"}, p); err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return c.named(t, namespace, "catalog")
 }
 
 func (c *cluster) ready(t *testing.T, namespace string) bool {

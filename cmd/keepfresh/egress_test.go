@@ -1,0 +1,80 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
+	"github.com/keepfresh/keepfresh/internal/redistest"
+)
+
+// denies runs the operator with one address of this machine allowed, and policies that
+// name another: a server of the operator's own Pod, as it were.
+func denies(t *testing.T, binary string, c *cluster) {
+	var calls atomic.Int64
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopback := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		_, _ = io.WriteString(w, "a secret")
+	}))
+	_ = loopback.Listener.Close()
+	loopback.Listener = l
+	loopback.Start()
+	t.Cleanup(loopback.Close)
+
+	redis := redistest.Start(t)
+	read := policy("tenant", redis.Addr, loopback.URL)
+	write := policy("tenant", l.Addr().String(), "http://127.0.0.1:1")
+	write.Name, write.Spec.Keyspaces[0].Key, write.Spec.Keyspaces[0].Source.Keys = "writes", "other:{id}", []string{"other:1"}
+	c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}, read, write)
+	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "keepfresh-manager"), "--watch-namespaces=tenant")
+	for name, condition := range map[string]string{read.Name: cachev1alpha1.ConditionLoadersHealthy, write.Name: cachev1alpha1.ConditionRedisReachable} {
+		var said *metav1.Condition
+		o.eventually(t, name+" is told that it may not connect", func() bool {
+			said = apimeta.FindStatusCondition(c.named(t, "tenant", name).Status.Conditions, condition)
+			return said != nil && said.Reason == cachev1alpha1.ReasonEgressDenied
+		})
+		if !strings.Contains(said.Message, "loopback addresses are denied by default") || !strings.Contains(said.Message, "--allow-egress-cidr") {
+			t.Errorf("%s: %s", name, said.Message)
+		}
+	}
+	metrics := o.body(o.metrics + "/metrics")
+	for _, name := range []string{`keepfresh_loads_total{keyspace="products",namespace="tenant",policy="catalog",result="EgressDenied"}`,
+		`keepfresh_redis_errors_total{namespace="tenant",policy="writes",reason="EgressDenied"}`} {
+		if !strings.Contains(metrics, "\n"+name) {
+			t.Errorf("/metrics lacks %s", name)
+		}
+	}
+	if n := calls.Load(); n > 0 || redis.Client(t).Exists(t.Context(), "tenant:1").Val() > 0 {
+		t.Errorf("the tenant has read what he may not: %d calls", n)
+	}
+	if code := o.end(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// named gets a policy.
+func (c *cluster) named(t *testing.T, namespace, name string) *cachev1alpha1.CachePolicy {
+	t.Helper()
+	p := &cachev1alpha1.CachePolicy{}
+	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
