@@ -103,7 +103,7 @@ func (w *world) startOperator(t *testing.T) {
 	t.Helper()
 	// It outlives ctx, so that it can end as it would in a Pod.
 	w.operator = exec.CommandContext(context.WithoutCancel(t.Context()), w.binary, //nolint:gosec // built by this test
-		"--kubeconfig="+w.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0")
+		"--kubeconfig="+w.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0", "--allow-egress-cidr=127.0.0.1")
 	log := &strings.Builder{}
 	w.operator.Stdout, w.operator.Stderr = log, log
 	if err := w.operator.Start(); err != nil {

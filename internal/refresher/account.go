@@ -299,7 +299,7 @@ func (l *lane) publish() {
 	l.metrics.show(v.KeyspaceSnapshot, l.set.timing, c, l.lead.ahead(), l.breaker.over(l) > 0)
 	l.metrics.brake.Set(one(l.brake.holds()))
 	l.metrics.reach(l.srv.status())
-	l.metrics.evicts(l.srv.memory.Load())
+	l.metrics.evicts(l.srv.remembers())
 	before := l.view.Swap(v)
 	if before == nil || before.headline != h || TooLate(before.Late, before.Keys) != TooLate(v.Late, v.Keys) || before.TooSlow != v.TooSlow || (before.Losing > 0) != (v.Losing > 0) {
 		l.eng.opts.OnChange(l.id)

@@ -24,7 +24,7 @@ func TestASampleCountsOnlyWhatTheLaneDidNotKnow(t *testing.T) {
 		"fresh, but stale in Redis":                   {fresh, stale, false, counts{keys: 1, stale: 1}},
 		"stale, and Redis agrees":                     {stale, stale, false, counts{keys: 1}},
 		"fresh, but a kept key is missing":            {fresh, discover.Missing, true, counts{keys: 1, missing: 1}},
-		"fresh, but the application deleted it":       {fresh, discover.Missing, false, counts{keys: 1}},
+		"fresh, but the application deleted it":       {fresh, discover.Missing, false, counts{keys: 1, vanished: 1}},
 		"fresh, but the application made it lasting":  {fresh, discover.NoExpiry, false, counts{keys: 1}},
 		"not asked about since the last load of ours": {fresh, -5, false, counts{}},
 	} {

@@ -291,7 +291,7 @@ func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
 	if p.srv != nil {
 		snap.Redis = p.srv.status()
 		snap.Watch = p.srv.watch.Status()
-		snap.Memory = *p.srv.memory.Load()
+		snap.Memory = *p.srv.remembers()
 		if p.plan.Keyspaces[0].KeyEvents == Off {
 			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
 		}

@@ -104,7 +104,7 @@ func later(a, b time.Time) time.Time {
 // lost takes in a sample. Where keys are filled only to be evicted, it has the lane hold
 // back; once Redis evicts none any more, what was held back is filled at once.
 func (l *lane) lost(sample counts, now time.Time) {
-	evicted := l.srv.memory.Load().Evicted
+	evicted := l.srv.remembers().Evicted
 	if l.account.settled {
 		l.account.losses.add(l.loss(sample, evicted))
 	}
@@ -135,6 +135,14 @@ func (e *evictions) add(count int64) int64 {
 	e.looks[e.n%len(e.looks)] = count
 	e.n++
 	return count - e.looks[max(0, e.n-len(e.looks))%len(e.looks)]
+}
+
+// remembers is what Redis said of its memory last.
+func (s *server) remembers() *Memory {
+	if m := s.memory.Load(); m != nil {
+		return m
+	}
+	return unknownMemory
 }
 
 // unknownMemory is what is known where Redis does not tell.

@@ -72,7 +72,6 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
 	}
 	s.settler.guard = s.guard
-	s.memory.Store(unknownMemory)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.listeners.Store(&keyspace.Index[*lane]{})
