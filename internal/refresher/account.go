@@ -164,19 +164,28 @@ func (l *lane) surprises(said []discover.Found) (c counts) {
 			continue
 		}
 		c.keys++
-		switch believed := !l.keys.Has(id, missing) && l.set.timing.untilStale(l.keys.Expiry(id).Sub(f.At)) > 0; {
-		case !believed && f.TTL == discover.Missing && l.refills.pause > 0:
-			c.held++
-		case !believed || f.TTL == discover.NoExpiry:
-		case f.TTL == discover.Missing && l.set.kept():
-			c.missing++
+		believed := !l.keys.Has(id, missing) && l.set.timing.untilStale(l.keys.Expiry(id).Sub(f.At)) > 0
+		switch {
 		case f.TTL == discover.Missing:
-			c.vanished++
-		case f.TTL != discover.Missing && l.set.timing.untilStale(f.TTL) < 0:
+			l.miss(&c, believed)
+		case believed && f.TTL != discover.NoExpiry && l.set.timing.untilStale(f.TTL) < 0:
 			c.stale++
 		}
 	}
 	return c
+}
+
+// miss counts a key of a sample that is not there, and was believed to be fresh or not.
+func (l *lane) miss(c *counts, believed bool) {
+	switch {
+	case !believed && l.refills.pause > 0:
+		c.held++
+	case !believed:
+	case l.set.kept():
+		c.missing++
+	default:
+		c.vanished++
+	}
 }
 
 // count counts all keys by what is known of them.

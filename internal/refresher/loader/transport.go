@@ -78,16 +78,21 @@ type sender func(s span, target string, body []byte) (*reply, error)
 // newSender returns what calls the loader, and what closes its connections.
 func newSender(origin string, cfg HTTP, header http.Header, host string, o options) (send sender, closeIdle func()) {
 	base, err := url.Parse(origin)
-	byProxy := err == nil && o.transport == nil && proxied(base)
-	if err == nil && o.transport == nil && !o.netHTTP && canPeek && base.Scheme == "http" && !byProxy {
+	own := err == nil && o.transport == nil
+	byProxy := own && proxied(base)
+	if own && !byProxy && !o.netHTTP && canPeek && base.Scheme == "http" {
 		return sendDirect(base, cfg, header, host, o)
 	}
-	target := o.egress
-	if byProxy {
-		o.egress = nil // the proxy is the operator's own choice; what it is asked for is not
-	} else {
-		target = nil
+	var asked *egress.Rules
+	if byProxy { // which is the operator's own choice; what it is asked for is not
+		asked, o.egress = o.egress, nil
 	}
+	return sendByNetHTTP(origin, cfg, header, host, asked, o)
+}
+
+// sendByNetHTTP returns a sender that calls through a transport of net/http, or the one
+// of WithTransport. asked judges what a proxy is asked for.
+func sendByNetHTTP(origin string, cfg HTTP, header http.Header, host string, asked *egress.Rules, o options) (send sender, closeIdle func()) {
 	shared, closeIdle := o.transport == nil, func() {} // net/http's own transport leaves a request as it is
 	if shared {
 		g := &generations{make: func() *http.Transport { return newTransport(cfg, o) }, age: cmp.Or(o.maxAge, maxConnAge), call: cfg.Timeout}
@@ -100,7 +105,7 @@ func newSender(origin string, cfg HTTP, header http.Header, host string, o optio
 			return nil, err
 		}
 		ctx, cancel := s.context()
-		if err := target.CheckHost(ctx, u.Hostname(), o.resolve()); err != nil {
+		if err := asked.CheckHost(ctx, u.Hostname(), o.resolve()); err != nil {
 			cancel()
 			return nil, err
 		}
