@@ -49,7 +49,7 @@ while IFS=: read -r file line text; do
 		echo "verify: $file:$line builds a program that would not say its version: pass -X $variable=VERSION"
 		exit 1
 	}
-done < <(awk '/go build|-ldflags/ { if ($0 ~ /-ldflags/) print FILENAME ":" FNR ":" $0 }' hack/e2e.sh hack/krew/build.sh Dockerfile)
+done < <(grep -n -- -ldflags hack/e2e.sh hack/krew/build.sh Dockerfile)
 
 for module in . hack/tools hack/chart/tools hack/image hack/bench test/e2e; do
 	echo "verify: $module/go.mod is tidy"

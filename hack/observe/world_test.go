@@ -44,58 +44,33 @@ metadata: {name: shop}
 apiVersion: v1
 kind: Namespace
 metadata: {name: ` + systemNamespace + `}
----
-apiVersion: cache.keepfresh.dev/v1alpha1
-kind: CachePolicy
-metadata: {name: catalog, namespace: shop}
-spec:
-  redis: {addresses: ["{{shared}}"]}
-  expire: 10s
-  guardTimeout: 3s
-  keyspaces:
+` + begin + `catalog` + of + `{{shared}}` + keep + `
   - {name: products, key: "product:{id}", loader: {http: {url: "{{loader}}/healthy/{id}", timeout: 2s}}}
   - {name: pages, key: "page:{id}", source: {keys: ["page:home", "page:about"]}, loader: {http: {url: "{{loader}}/healthy/{id}", timeout: 2s}}}
----
-apiVersion: cache.keepfresh.dev/v1alpha1
-kind: CachePolicy
-metadata: {name: broken, namespace: shop}
-spec:
-  redis: {addresses: ["{{shared}}"]}
-  expire: 10s
-  guardTimeout: 3s
-  keyspaces:
+` + begin + `broken` + of + `{{shared}}` + keep + `
   - {name: broken, key: "broken:{id}", loader: {http: {url: "{{loader}}/broken/{id}", timeout: 2s}}}
----
-apiVersion: cache.keepfresh.dev/v1alpha1
-kind: CachePolicy
-metadata: {name: slow, namespace: shop}
-spec:
-  redis: {addresses: ["{{shared}}"]}
-  expire: 10s
-  guardTimeout: 3s
-  keyspaces:
+` + begin + `slow` + of + `{{shared}}` + keep + `
   - {name: slow, key: "slow:{id}", loader: {maxPerSecond: 100, http: {url: "{{loader}}/healthy/{id}", timeout: 2s}}}
----
-apiVersion: cache.keepfresh.dev/v1alpha1
-kind: CachePolicy
-metadata: {name: remote, namespace: shop}
-spec:
-  redis: {addresses: ["{{remote}}"]}
-  expire: 10s
-  guardTimeout: 3s
-  keyspaces:
+` + begin + `remote` + of + `{{remote}}` + keep + `
   - {name: remote, key: "remote:{id}", loader: {http: {url: "{{loader}}/healthy/{id}", timeout: 2s}}}
----
-apiVersion: cache.keepfresh.dev/v1alpha1
-kind: CachePolicy
-metadata: {name: crowded, namespace: shop}
-spec:
-  redis: {addresses: ["{{crowded}}"]}
-  expire: 10s
-  guardTimeout: 3s
-  keyspaces:
+` + begin + `crowded` + of + `{{crowded}}` + keep + `
   - {name: crowded, key: "crowded:{id}", source: {keys: [{{crowd}}]}, loader: {http: {url: "{{loader}}/large/{id}", timeout: 2s}}}
 `
+
+// A policy begins with its name, and has a Redis and keyspaces.
+const (
+	begin = `---
+apiVersion: cache.keepfresh.dev/v1alpha1
+kind: CachePolicy
+metadata: {namespace: shop, name: `
+	of = `}
+spec:
+  redis: {addresses: ["`
+	keep = `"]}
+  expire: 10s
+  guardTimeout: 3s
+  keyspaces:`
+)
 
 // crowd are the keys that Redis is to have no memory for: 200 KiB each.
 var crowd = `"crowded:` + strings.Join(strings.Split("abcdefghijklmnopqrstuvwxyz", ""), `", "crowded:`) + `"`

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -18,41 +17,25 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/egress"
-	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
-// counting is a server that counts connections, and answers with a secret.
-func counting(t *testing.T) (port string, connections *atomic.Int64) {
+// secretive is a server that counts connections, and answers with a secret.
+func secretive(t *testing.T) (port string, connections *atomic.Int32) {
 	t.Helper()
-	connections = &atomic.Int64{}
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a secret")) }))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
-		}
-	}
-	s.Start()
-	t.Cleanup(s.Close)
+	s := httptest.NewUnstartedServer(chunks("a secret"))
+	connections = counted(s)
+	start(t, s, (*httptest.Server).Start)
 	_, port, _ = net.SplitHostPort(s.Listener.Addr().String())
 	return port, connections
 }
 
-func guarded(t *testing.T, url string, more func(*options)) *Loader {
+func guarded(t *testing.T, base string, more func(*options)) *Loader {
 	t.Helper()
 	rules, err := egress.New(egress.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	template, err := keyspace.Parse("p:{id}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := NewHTTP(template, HTTP{URL: url + "/{id}", Timeout: 2 * time.Second}, WithEgress(rules), more)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	return l
+	return newLoader(t, base, HTTP{Timeout: 2 * time.Second}, WithEgress(rules), more)
 }
 
 func wantDenied(t *testing.T, what string, l *Loader, rule string) {
@@ -67,7 +50,7 @@ func wantDenied(t *testing.T, what string, l *Loader, rule string) {
 // The ways to spell this machine, or to have a name mean it, by both transports.
 func TestNoSpellingOfADeniedAddressConnects(t *testing.T) {
 	t.Parallel()
-	port, connections := counting(t)
+	port, connections := secretive(t)
 	names := map[string]string{ // what the name server says
 		"evil.example": "127.0.0.1", "evil.example.": "127.0.0.1", "six.example": "::1", "mapped.example": "::ffff:127.0.0.1",
 		"metadata.example": "169.254.169.254", "any.example": "0.0.0.0", "none.example": "::", "2130706433": "127.0.0.1", "0x7f000001": "127.0.0.1",
@@ -101,7 +84,7 @@ func TestNoSpellingOfADeniedAddressConnects(t *testing.T) {
 
 func TestANameThatComesToMeanADeniedAddress(t *testing.T) {
 	t.Parallel()
-	port, connections := counting(t)
+	port, connections := secretive(t)
 	var looks atomic.Int64
 	l := guarded(t, "http://rebound.example:"+port, func(o *options) {
 		o.lookup = func(context.Context, string) ([]string, error) {
@@ -123,7 +106,7 @@ func TestANameThatComesToMeanADeniedAddress(t *testing.T) {
 // What is told does not depend on whether anything listens there.
 func TestADenialTellsNothingOfItsTarget(t *testing.T) {
 	t.Parallel()
-	port, _ := counting(t)
+	port, _ := secretive(t)
 	var said [2]string
 	for i, p := range []string{port, "1"} {
 		_, err := guarded(t, "http://127.0.0.1:"+p, func(*options) {}).Load(t.Context(), "p:1")
@@ -137,7 +120,7 @@ func TestADenialTellsNothingOfItsTarget(t *testing.T) {
 // The environment of a process is read once, so that this takes one of its own.
 func TestWhatAProxyIsAskedForIsJudged(t *testing.T) {
 	if os.Getenv("HTTP_PROXY") == "" {
-		port, connections := counting(t)
+		port, connections := secretive(t)
 		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // this program
 		again.Env = append(os.Environ(), "HTTP_PROXY=http://127.0.0.1:"+port, "HTTPS_PROXY=http://127.0.0.1:"+port)
 		if out, err := again.CombinedOutput(); err != nil {

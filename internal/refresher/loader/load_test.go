@@ -207,7 +207,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestConnectionsAreReused(t *testing.T) {
-	var connections atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		if status == 0 {
@@ -221,11 +220,7 @@ func TestConnectionsAreReused(t *testing.T) {
 			chunks(strings.Repeat("x", 10000), "end")(w, r)
 		}
 	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			connections.Add(1)
-		}
-	}
+	connections := counted(s)
 	start(t, s, (*httptest.Server).Start)
 	l := newLoader(t, s.URL, HTTP{})
 	for range 3 {
@@ -269,17 +264,12 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestAllConnectionsAreKept(t *testing.T) {
 	const conns = 5
-	var opened atomic.Int32
 	var together sync.WaitGroup // so that each call needs its own connection
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		together.Done()
 		together.Wait()
 	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			opened.Add(1)
-		}
-	}
+	opened := counted(s)
 	start(t, s, (*httptest.Server).Start)
 	l := newLoader(t, s.URL, HTTP{MaxConns: conns})
 	for range 3 {

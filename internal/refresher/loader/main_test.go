@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,6 +95,17 @@ func start(t testing.TB, s *httptest.Server, how func(*httptest.Server)) *httpte
 		s.Close()
 	})
 	return s
+}
+
+// counted counts the connections that a server gets which is to be started.
+func counted(s *httptest.Server) *atomic.Int32 {
+	var connections atomic.Int32
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	return &connections
 }
 
 // answer runs a server that answers every connection with the same bytes, and
