@@ -157,26 +157,19 @@ func (s situation) redis() verdict {
 	return v
 }
 
-// egressDenied is the state of loaders that may not be called.
-const egressDenied refresher.LoadersState = "EgressDenied"
-
 // loaders is the worst that there is to say of a loader: what follows from it stands
 // in the order in which somebody has to act.
 func (s situation) loaders() verdict {
 	said := map[refresher.LoadersState][]string{}
 	for _, k := range s.snapshot.Keyspaces {
-		state := k.LoadersState
-		if state == refresher.Failing && k.LastFailure != nil && k.LastFailure.Reason == cachev1alpha1.FailureEgressDenied {
-			state = egressDenied
-		}
-		said[state] = append(said[state], tellLoader(k))
+		said[k.LoadersState] = append(said[k.LoadersState], tellLoader(k))
 	}
 	for _, is := range []struct {
 		state         refresher.LoadersState
 		reason, intro string
 	}{
 		{refresher.ManyNotFound, cachev1alpha1.ReasonManyNotFound, "nothing is deleted for onNotFound, as there is more of it than maxNotFoundPercent: "},
-		{egressDenied, cachev1alpha1.ReasonEgressDenied, "nothing is loaded for "},
+		{refresher.Denied, cachev1alpha1.ReasonEgressDenied, "nothing is loaded for "},
 		{refresher.Failing, cachev1alpha1.ReasonLoadsFailing, "loads fail in a row for "},
 		{refresher.Paused, cachev1alpha1.ReasonLoaderPaused, "a loader asked to be left alone, and keys expire meanwhile: "},
 	} {
@@ -195,7 +188,7 @@ func tellLoader(k refresher.KeyspaceSnapshot) string {
 	switch k.LoadersState {
 	case refresher.ManyNotFound:
 		return fmt.Sprintf("keyspace %q: %d of the last %d answers for keys that hold values say that there is none", k.Name, k.NotFound, k.Answers)
-	case refresher.Failing:
+	case refresher.Denied, refresher.Failing:
 		return fmt.Sprintf("%s (%s: %s)", k.Name, k.LastFailure.Reason, k.LastFailure.Message)
 	case refresher.Paused:
 		return fmt.Sprintf("keyspace %q until %s (Retry-After)", k.Name, k.PausedUntil.UTC().Format(time.RFC3339))

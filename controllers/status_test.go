@@ -163,6 +163,7 @@ func TestConditions(t *testing.T) {
 		},
 		"a loader that may not be called is told by a reason of its own": {
 			situation: well(loaderDown, func(s *situation) {
+				s.snapshot.Keyspaces[0].LoadersState = refresher.Denied
 				s.snapshot.Keyspaces[0].LastFailure = &refresher.Failure{Time: now, Reason: "EgressDenied", Message: "link-local addresses are denied by default"}
 			}),
 			want:    map[string]string{ready: "False EgressDenied", loaders: "False EgressDenied"},

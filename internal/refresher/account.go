@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
@@ -320,6 +321,9 @@ func (l *lane) loadersState() LoadersState {
 	case l.breaker.asked.After(time.Now()):
 		return Paused
 	case l.breaker.down(l) && l.breaker.loads >= minBreaker:
+		if f := l.account.lastFailure; f != nil && f.Reason == string(loader.EgressDenied) {
+			return Denied
+		}
 		return Failing
 	case l.brake.holds():
 		return ManyNotFound

@@ -83,6 +83,7 @@ const (
 	NoLoads    LoadersState = ""           // none has ended yet
 	Succeeding LoadersState = "Succeeding" // also if some keys fail
 	Failing    LoadersState = "Failing"    // several in a row failed
+	Denied     LoadersState = "Denied"     // as several in a row failed that the operator's rules forbid
 	Paused     LoadersState = "Paused"     // the loader asked to be left alone (Retry-After)
 
 	// So many keys that hold values are not found that none is deleted for it.

@@ -111,8 +111,8 @@ const (
 	poolSize    = 64
 )
 
-// New makes a client that connects where the rules let it. It does not connect yet. An error says which part of the
-// TLS material cannot be used.
+// New makes a client that connects where the rules let it. It does not connect yet. An
+// error says which part of the TLS material cannot be used.
 //
 // Nothing is retried below the engine: a command whose reply was lost may have
 // been carried out, and only the engine knows what that means.
