@@ -129,8 +129,10 @@ func grant(subject rbacv1.Subject) {
 			create(&role, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: []rbacv1.Subject{subject}})
 			continue
 		}
-		create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: role.Namespace}},
-			&rbacv1.Role{ObjectMeta: meta, Rules: role.Rules},
+		if role.Namespace != metav1.NamespaceDefault {
+			create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: role.Namespace}})
+		}
+		create(&rbacv1.Role{ObjectMeta: meta, Rules: role.Rules},
 			&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: []rbacv1.Subject{subject}})
 	}
 }

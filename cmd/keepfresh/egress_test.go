@@ -42,15 +42,25 @@ func denies(t *testing.T, binary string, c *cluster) {
 	read := policy("tenant", redis.Addr, loopback.URL)
 	write := policy("tenant", l.Addr().String(), "http://127.0.0.1:1")
 	write.Name, write.Spec.Keyspaces[0].Key, write.Spec.Keyspaces[0].Source.Keys = "writes", "other:{id}", []string{"other:1"}
-	c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}, read, write)
+	var kubernetes corev1.Service
+	if err := c.admin.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "kubernetes"}, &kubernetes); err != nil {
+		t.Fatal(err)
+	}
+	ask := policy("tenant", redis.Addr, "https://"+kubernetes.Spec.ClusterIP) // which is not how this operator calls the API server
+	ask.Name, ask.Spec.Keyspaces[0].Key, ask.Spec.Keyspaces[0].Source.Keys = "asks", "version:{id}", []string{"version:1"}
+	c.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tenant"}}, read, write, ask)
 	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "keepfresh-manager"), "--watch-namespaces=tenant")
-	for name, condition := range map[string]string{read.Name: cachev1alpha1.ConditionLoadersHealthy, write.Name: cachev1alpha1.ConditionRedisReachable} {
+	for name, want := range map[string]struct{ condition, rule string }{
+		read.Name:  {cachev1alpha1.ConditionLoadersHealthy, "loopback addresses are denied by default"},
+		write.Name: {cachev1alpha1.ConditionRedisReachable, "loopback addresses are denied by default"},
+		ask.Name:   {cachev1alpha1.ConditionLoadersHealthy, "an address of the API server is denied by default"},
+	} {
 		var said *metav1.Condition
 		o.eventually(t, name+" is told that it may not connect", func() bool {
-			said = apimeta.FindStatusCondition(c.named(t, "tenant", name).Status.Conditions, condition)
+			said = apimeta.FindStatusCondition(c.named(t, "tenant", name).Status.Conditions, want.condition)
 			return said != nil && said.Reason == cachev1alpha1.ReasonEgressDenied
 		})
-		if !strings.Contains(said.Message, "loopback addresses are denied by default") || !strings.Contains(said.Message, "--allow-egress-cidr") {
+		if !strings.Contains(said.Message, want.rule) || !strings.Contains(said.Message, "--allow-egress-cidr") {
 			t.Errorf("%s: %s", name, said.Message)
 		}
 	}

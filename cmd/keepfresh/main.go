@@ -137,7 +137,8 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := mgr.Add(egress.KeepOwn(rules, conf.Host, log.WithName("egress"))); err != nil {
+	own := egress.Keep(rules, log.WithName("egress"), egress.Interfaces, egress.HostOf(egress.APIServer, conf.Host), behindKubernetes(mgr.GetAPIReader()))
+	if err := mgr.Add(own); err != nil {
 		return fmt.Errorf("watch the addresses that policies may not use: %w", err)
 	}
 	wakeups := &controllers.Wakeups{}

@@ -54,7 +54,6 @@ func agrees(t *testing.T, c *cluster) {
 func sameRights(t *testing.T, config, rendered []document) {
 	pairs := []struct{ kind, config, chart string }{
 		{"ClusterRole", "keepfresh-manager", "keepfresh"},
-		{"Role", "keepfresh-manager", "keepfresh-leader-election"},
 		{"ClusterRole", "keepfresh-metrics-reader", "keepfresh-metrics-reader"},
 		{"ClusterRole", "keepfresh-view", "keepfresh-view"},
 		{"ClusterRole", "keepfresh-edit", "keepfresh-edit"},
@@ -63,6 +62,13 @@ func sameRights(t *testing.T, config, rendered []document) {
 	for _, p := range pairs {
 		if want, got := rules(t, config, p.kind, p.config), rules(t, rendered, p.kind, p.chart); !reflect.DeepEqual(want, got) {
 			t.Errorf("%s %s: config says %v, and the chart %v", p.kind, p.chart, want, got)
+		}
+	}
+	for where, name := range map[string]string{namespace: "keepfresh-leader-election", "default": "keepfresh-api-server"} {
+		elsewhere := func(d document) bool { return d.Metadata.Namespace != where }
+		want := rules(t, slices.DeleteFunc(slices.Clone(config), elsewhere), "Role", "keepfresh-manager")
+		if got := rules(t, slices.DeleteFunc(slices.Clone(rendered), elsewhere), "Role", name); !reflect.DeepEqual(want, got) {
+			t.Errorf("Role %s: config says %v, and the chart %v", name, want, got)
 		}
 	}
 	config = slices.DeleteFunc(slices.Clone(config), func(d document) bool { return d.Kind == "ServiceAccount" })

@@ -10,40 +10,64 @@ import (
 	"syscall"
 )
 
-// Bind has a dialer judge each address that it tries for a host. The socket is there by
-// then, and nothing has been sent.
+// Bind has a dialer look the host up and judge each address that it tries. The socket is
+// there by then, and nothing has been sent.
 func (r *Rules) Bind(d net.Dialer, host string) net.Dialer {
 	if r == nil {
 		return d
 	}
+	var said *answers
+	if r.tied(host) {
+		said = &answers{within: r.below()}
+		d.Resolver = said.resolver(d.Resolver)
+	}
 	d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		tried, err := netip.ParseAddrPort(address)
 		if err != nil {
-			return &Denied{host, "its address cannot be judged"}
+			return unclear(host)
 		}
-		return r.Check(host, tried.Addr())
+		if err := r.Check(host, tried.Addr()); err != nil {
+			return err
+		}
+		return said.judge(host)
 	}
 	return d
 }
 
 // CheckHost judges all addresses that a host's name leads to now: what a proxy, which
 // looks the name up by itself, may connect to. A name that cannot be looked up is denied.
-func (r *Rules) CheckHost(ctx context.Context, host string, lookup func(ctx context.Context, host string) ([]string, error)) error {
+func (r *Rules) CheckHost(ctx context.Context, host string, resolver *net.Resolver) error {
 	if r == nil {
 		return nil
 	}
-	found, err := lookup(ctx, host)
+	var said *answers
+	if r.tied(host) {
+		said = &answers{within: r.below()}
+		resolver = said.resolver(resolver)
+	}
+	found, err := resolver.LookupHost(ctx, host)
 	if err != nil || len(found) == 0 {
-		return &Denied{host, "its name cannot be looked up, which a proxy's target has to be"}
+		return &Denied{host, "its name cannot be looked up, which a proxy's target has to be", ""}
 	}
 	for _, text := range found {
 		address, err := netip.ParseAddr(text)
 		if err != nil {
-			return &Denied{host, "its address cannot be judged"}
+			return unclear(host)
 		}
 		if err := r.Check(host, address); err != nil {
 			return err
 		}
 	}
-	return nil
+	return said.judge(host)
 }
+
+func unclear(host string) error { return &Denied{host, "its address cannot be judged", ""} }
+
+// tied says that a host is let through for being a Service of the policy's namespace, so
+// that its name must not be an alias for something else.
+func (r *Rules) tied(host string) bool {
+	return r.namespace != "" && !r.names(host) && r.service(host)
+}
+
+// below is what the full names of the namespace's Services end in.
+func (r *Rules) below() string { return "." + r.namespace + ".svc." + r.domain + "." }

@@ -24,6 +24,8 @@ func (c *Config) Bind(flags *flag.FlagSet) {
 		_, err := New(Config{Hosts: c.Hosts})
 		return err
 	})
+	flags.BoolVar(&c.OwnServices, "own-services-only", false, "Policies may have the operator connect only to Services of their own namespace, written NAME.NAMESPACE.svc, and to what --allow-egress-host and --allow-egress-cidr allow.")
+	flags.StringVar(&c.ClusterDomain, "cluster-domain", DefaultClusterDomain, "What the full names of Services end in; for --own-services-only.")
 }
 
 func into(list *[]netip.Prefix) func(string) error {

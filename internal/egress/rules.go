@@ -13,6 +13,7 @@
 package egress
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -24,15 +25,28 @@ type Config struct {
 	Allow, Deny []netip.Prefix
 
 	// Hosts are names, or *.suffix for all below it. What such a host's name leads to
-	// is not held to Deny, but for single addresses; it is to the denials by default.
+	// is not held to Deny, but for single addresses, nor to OwnServices; it is to the
+	// denials by default.
 	Hosts []string
+
+	// OwnServices ties each policy to the Services of its namespace, by their names below
+	// ClusterDomain, and to what is allowed.
+	OwnServices   bool
+	ClusterDomain string // DefaultClusterDomain if empty
 }
+
+// DefaultClusterDomain is what the names of Services end in if a cluster was not set up
+// otherwise.
+const DefaultClusterDomain = "cluster.local"
 
 // Rules judge addresses. They are safe for concurrent use. Nil rules deny nothing.
 type Rules struct {
-	rules []rule
-	hosts []string
-	own   atomic.Pointer[[]rule]
+	rules  []rule
+	hosts  []string
+	own    *atomic.Pointer[[]rule]
+	domain string // of the cluster, if policies are tied to their namespace
+
+	namespace string // the policy's, if it is tied to it
 }
 
 // rule is about the addresses of a prefix.
@@ -55,12 +69,22 @@ const (
 // address, which the author of a policy may not know.
 type Denied struct {
 	Host, Rule string
+	Flag       string // that would allow it, if one can
 }
 
 // Error says what to do.
 func (d *Denied) Error() string {
-	return fmt.Sprintf("the operator may not connect to what %q leads to: %s; if it should, ask who runs it for --allow-egress-cidr", d.Host, d.Rule)
+	text := fmt.Sprintf("the operator may not connect to what %q leads to: %s", d.Host, d.Rule)
+	if d.Flag != "" {
+		text += "; if it should, ask who runs it for " + d.Flag
+	}
+	return text
 }
+
+const (
+	allowCIDR = "--allow-egress-cidr"
+	allowHost = "--allow-egress-host"
+)
 
 // byDefault are the addresses that lead to the operator itself, to its node, or to more
 // than one host. Source: IANA's registries of special-purpose addresses, and the
@@ -77,7 +101,10 @@ var byDefault = []struct{ name, prefixes string }{
 
 // New makes rules. An error names the host that cannot be used.
 func New(c Config) (*Rules, error) {
-	r := &Rules{}
+	r := &Rules{own: new(atomic.Pointer[[]rule])}
+	if c.OwnServices {
+		r.domain = strings.ToLower(strings.Trim(cmp.Or(c.ClusterDomain, DefaultClusterDomain), "."))
+	}
 	for _, d := range byDefault {
 		for text := range strings.FieldsSeq(d.prefixes) {
 			r.rules = append(r.rules, rule{netip.MustParsePrefix(text), d.name + " addresses are denied by default", deniedByDefault})
@@ -118,18 +145,48 @@ func (r *Rules) Own(addresses map[netip.Addr]string) {
 	r.own.Store(&own)
 }
 
+// For are the rules for the policies of a namespace.
+func (r *Rules) For(namespace string) *Rules {
+	if r == nil || r.domain == "" {
+		return r
+	}
+	tied := *r
+	tied.namespace = namespace
+	return &tied
+}
+
+// Scope tells rules apart that judge differently: those of one operator are the same
+// where it is.
+func (r *Rules) Scope() string {
+	if r == nil {
+		return ""
+	}
+	return r.namespace
+}
+
 // Check judges an address that a host's name leads to. The error is a *Denied.
 func (r *Rules) Check(host string, address netip.Addr) error {
 	if r == nil {
 		return nil
 	}
 	named := r.names(host)
+	foreign := r.namespace != "" && !named && !r.service(host)
 	for _, form := range forms(address) {
-		if found := r.find(form, named); found != nil && found.rank != allowed {
-			return &Denied{host, found.name}
+		switch found := r.find(form, named); {
+		case found == nil && foreign:
+			return &Denied{host, fmt.Sprintf("it is no Service of the policy's namespace, which is written NAME.%s.svc", r.namespace), allowHost}
+		case found != nil && found.rank != allowed:
+			return &Denied{host, found.name, allowCIDR}
 		}
 	}
 	return nil
+}
+
+// service says that a host is a name of a Service of the policy's namespace, or of one
+// of its Pods.
+func (r *Rules) service(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(strings.TrimSuffix(host, ".")), "."+r.domain)
+	return strings.HasSuffix(host, "."+r.namespace+".svc")
 }
 
 // find is the rule that counts for an address, or nil.

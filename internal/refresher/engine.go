@@ -78,7 +78,13 @@ type Engine struct {
 	closed   bool
 	turns    map[ID]*turn
 	policies map[ID]*policy
-	servers  map[redisconn.Config]*shared
+	servers  map[endpoint]*shared
+}
+
+// endpoint is a Redis as reached with one set of credentials, by rules that judge alike.
+type endpoint struct {
+	redisconn.Config
+	scope string
 }
 
 // policy is one version of a policy. It is never changed, only replaced.
@@ -118,7 +124,7 @@ func New(opts Options) *Engine {
 		metrics:  newMetrics(opts.Registerer),
 		turns:    map[ID]*turn{},
 		policies: map[ID]*policy{},
-		servers:  map[redisconn.Config]*shared{},
+		servers:  map[endpoint]*shared{},
 	}
 }
 
@@ -142,7 +148,7 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	}
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress)); err != nil {
+		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress.For(id.Namespace))); err != nil {
 			return err
 		}
 	}
@@ -170,7 +176,7 @@ func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*settings) (moved
 	defer e.mu.Unlock()
 	next := &policy{plan: plan, lanes: map[string]*lane{}}
 	if len(sets) > 0 {
-		if next.srv, err = e.acquire(plan.Redis, len(sets)); err != nil {
+		if next.srv, err = e.acquire(plan.Redis, e.opts.Egress.For(id.Namespace), len(sets)); err != nil {
 			return nil, err
 		}
 	}
@@ -219,7 +225,7 @@ func (e *Engine) update(l *lane, was *server, set *settings, srv *server, token 
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.release(was.conf) // the lane's former hold; it has a new one
+	e.release(was.endpoint) // the lane's former hold; it has a new one
 }
 
 // Remove ends the work on a policy: loads are cut off, and guards released.
@@ -247,7 +253,7 @@ func (e *Engine) retire(id ID, p *policy) {
 			p.srv.detach(l)
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.release(p.srv.conf)
+			e.release(p.srv.endpoint)
 			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
 				e.metrics.forget(id, name, now == nil)
 			}
@@ -256,25 +262,26 @@ func (e *Engine) retire(id ID, p *policy) {
 }
 
 // acquire returns the server for a Config, for so many more lanes.
-func (e *Engine) acquire(conf redisconn.Config, lanes int) (*server, error) {
-	s := e.servers[conf]
+func (e *Engine) acquire(conf redisconn.Config, rules *egress.Rules, lanes int) (*server, error) {
+	at := endpoint{conf, rules.Scope()}
+	s := e.servers[at]
 	if s == nil {
-		srv, err := newServer(e, conf)
+		srv, err := newServer(e, at, rules)
 		if err != nil {
 			return nil, err
 		}
 		s = &shared{server: srv}
-		e.servers[conf] = s
+		e.servers[at] = s
 	}
 	s.lanes += lanes
 	return s.server, nil
 }
 
-// release ends a lane's hold on the server for a Config.
-func (e *Engine) release(conf redisconn.Config) {
-	s := e.servers[conf]
+// release ends a lane's hold on a server.
+func (e *Engine) release(at endpoint) {
+	s := e.servers[at]
 	if s.lanes--; s.lanes == 0 {
-		delete(e.servers, conf)
+		delete(e.servers, at)
 		e.running.Go(s.close)
 	}
 }

@@ -47,7 +47,7 @@ func (s *server) redial() (did bool) {
 	}
 	s.elsewhere.Store(false)
 	s.redialled = time.Now()
-	s.eng.opts.Log.Info("connecting anew: this address may mean another Redis by now", "address", s.conf.Address)
+	s.eng.opts.Log.Info("connecting anew: this address may mean another Redis by now", "address", s.Address)
 	s.rdb.Redial()
 	return true
 }
@@ -59,7 +59,7 @@ func (s *server) probe(ctx context.Context) (up bool) {
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	runID, status := redisconn.Probe(probing, s.rdb)
 	cancel()
-	status = s.conf.Hint(status)
+	status = s.Config.Hint(status)
 	switch {
 	case ctx.Err() != nil:
 		return false

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keepfresh/keepfresh/internal/egress"
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
@@ -27,8 +28,8 @@ const (
 // server is one Redis, shared by all lanes whose policies reach it in the same
 // way: one client, one health probe, one listing.
 type server struct {
+	endpoint
 	eng   *Engine
-	conf  redisconn.Config
 	rdb   *redisconn.Client
 	guard *guard.Guard
 
@@ -60,13 +61,13 @@ type server struct {
 	refusing  atomic.Bool      // refusal is not zero
 }
 
-func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
-	rdb, err := redisconn.New(conf, eng.opts.Egress)
+func newServer(eng *Engine, at endpoint, rules *egress.Rules) (*server, error) {
+	rdb, err := redisconn.New(at.Config, rules)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{
-		eng: eng, conf: conf, rdb: rdb, guard: guard.New(rdb.Client, eng.opts.Lease),
+		endpoint: at, eng: eng, rdb: rdb, guard: guard.New(rdb.Client, eng.opts.Lease),
 		wantList: make(chan struct{}, 1), wantProbe: make(chan struct{}, 1),
 		lanes:  map[*lane]struct{}{},
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
@@ -84,7 +85,7 @@ func newServer(eng *Engine, conf redisconn.Config) (*server, error) {
 			}
 			s.told()
 		},
-	}, eng.opts.Log.With("address", conf.Address))
+	}, eng.opts.Log.With("address", at.Address))
 	s.loops.Go(func() { s.monitor(ctx) })
 	s.loops.Go(func() { s.list(ctx) })
 	s.loops.Go(func() { s.sample(ctx) })
@@ -145,7 +146,7 @@ func (s *server) status() redisconn.Status {
 // served again, or another server is the primary; anything else is for the probe to
 // find out, at once.
 func (s *server) suspect(err error) {
-	status := s.conf.Hint(redisconn.Classify(err))
+	status := s.Hint(redisconn.Classify(err))
 	s.erred(status.Reason)
 	if status.Demoted() {
 		s.elsewhere.Store(true)
@@ -189,7 +190,7 @@ func (s *server) change(f func()) {
 	f()
 	s.mu.Unlock()
 	if after := s.status(); after.Reason != before.Reason {
-		s.eng.opts.Log.Info("Redis status changed", "address", s.conf.Address, "reason", after.Reason, "message", after.Message)
+		s.eng.opts.Log.Info("Redis status changed", "address", s.Address, "reason", after.Reason, "message", after.Message)
 		for _, l := range s.attached() {
 			l.do(func() { l.metrics.reach(l.srv.status()) }) // and wakes it
 		}
@@ -232,7 +233,7 @@ func (s *server) list(ctx context.Context) {
 		if err != nil {
 			s.erred(redisconn.Classify(err).Reason)
 			signal(s.wantProbe)
-			s.eng.opts.Log.Info("listing failed", "address", s.conf.Address, "error", err.Error())
+			s.eng.opts.Log.Info("listing failed", "address", s.Address, "error", err.Error())
 			await(ctx, nil, minListPause)
 			signal(s.wantList)
 		}

@@ -17,7 +17,7 @@ import (
 // What a failure says goes into the status: it must not differ from one try to the
 // next, as ports of our own do, or the status is written for nothing.
 func TestAFailureOfRedisIsToldInTheSameWordsEachTime(t *testing.T) {
-	srv, err := newServer(New(Options{}), redisconn.Config{Address: "127.0.0.1:1"})
+	srv, err := newServer(New(Options{}), endpoint{Config: redisconn.Config{Address: "127.0.0.1:1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func TestReaders(t *testing.T) {
 	rdb := w.Client(t)
 	e := New(Options{})
 	defer e.Close(t.Context())
-	s, err := newServer(e, redisconn.Config{Address: w.Addr})
+	s, err := newServer(e, endpoint{Config: redisconn.Config{Address: w.Addr}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

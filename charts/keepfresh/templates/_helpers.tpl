@@ -55,14 +55,14 @@ metadata:
 {{- end -}}
 {{- end }}
 
-{{/* keepfresh.rules (dict "root" $ "file" … "kind" …) are the rules of the file's
-first role of that kind. The files are copies from config/rbac, which is
+{{/* keepfresh.rules (dict "root" $ "file" … "kind" … "namespace" …) are the rules of the
+file's first role of that kind, in that namespace if one is given. The files are copies from config/rbac, which is
 generated from the code. */}}
 {{- define "keepfresh.rules" -}}
 {{- $found := false -}}
 {{- range splitList "\n---\n" (printf "\n%s" (.root.Files.Get .file)) -}}
 {{- $role := fromYaml . -}}
-{{- if and (not $found) (eq (default "" $role.kind) $.kind) -}}
+{{- if and (not $found) (eq (default "" $role.kind) $.kind) (or (not $.namespace) (eq $.namespace (dig "metadata" "namespace" "" $role))) -}}
 {{- $found = true -}}
 rules:
 {{ toYaml $role.rules }}

@@ -31,12 +31,11 @@ func lifetime(age time.Duration) time.Duration {
 // each time: so calls spread over all addresses that a name has.
 type dialer struct {
 	net.Dialer
-	lookup func(ctx context.Context, host string) (addresses []string, err error)
-	rules  *egress.Rules
+	rules *egress.Rules
 }
 
 func newDialer(cfg HTTP, o options) *dialer {
-	return &dialer{net.Dialer{Timeout: min(connectTimeout, cfg.Timeout), KeepAlive: keepAlive}, o.resolve(), o.egress}
+	return &dialer{net.Dialer{Timeout: min(connectTimeout, cfg.Timeout), KeepAlive: keepAlive, Resolver: o.resolver}, o.egress}
 }
 
 // DialContext tries the addresses in a random order, each for its share of the time.
@@ -48,13 +47,13 @@ func (d *dialer) DialContext(ctx context.Context, network, target string) (net.C
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
 	defer cancel()
-	addresses, err := d.lookup(ctx, host) // one that is an address stays as it is
+	judged := d.rules.Bind(d.Dialer, host)
+	addresses, err := judged.Resolver.LookupHost(ctx, host) // one that is an address stays as it is
 	if err != nil {
 		return nil, err
 	}
 	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
 	var first error
-	judged := d.rules.Bind(d.Dialer, host)
 	for i, address := range addresses {
 		conn, err := try(ctx, judged, network, net.JoinHostPort(address, port), len(addresses)-i)
 		if err == nil {

@@ -4,34 +4,31 @@
 package loader
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/keepfresh/keepfresh/internal/dnstest"
 )
 
 // service is a name with backends at addresses of its own, which all listen on one
 // port. They answer with their address.
 type service struct {
-	port string
-
-	mu        sync.Mutex
-	addresses []string
+	port  string
+	names *dnstest.Server
 }
 
 func newService(t *testing.T, secure bool, addresses ...string) *service {
-	s := &service{port: "0"}
+	s := &service{port: "0", names: dnstest.Start(t)}
 	for _, address := range addresses {
 		listener, err := net.Listen("tcp", net.JoinHostPort(address, s.port))
 		if err != nil {
@@ -56,24 +53,10 @@ func newService(t *testing.T, secure bool, addresses ...string) *service {
 }
 
 // means sets what the name means.
-func (s *service) means(addresses ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.addresses = addresses
-}
+func (s *service) means(addresses ...string) { s.names.Set("catalog.shop.svc", addresses...) }
 
 func (s *service) options(age time.Duration) Option {
-	return func(o *options) {
-		o.maxAge = age
-		o.lookup = func(_ context.Context, host string) ([]string, error) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if host != "catalog.shop.svc" {
-				return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-			}
-			return slices.Clone(s.addresses), nil
-		}
-	}
+	return func(o *options) { o.maxAge, o.resolver = age, s.names.Resolver() }
 }
 
 func (s *service) loader(t *testing.T, scheme string, age time.Duration) *Loader {
@@ -255,15 +238,11 @@ func TestADotAtTheEndOfAHostIsForDNSAlone(t *testing.T) {
 			start(t, server, (*httptest.Server).Start)
 		}
 		_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
-		var looked atomic.Value
-		l := newLoader(t, scheme+"://example.com.:"+port, HTTP{}, WithTLSConfig(trust), func(o *options) { // the test certificate's name
-			o.lookup = func(_ context.Context, host string) ([]string, error) {
-				looked.Store(host)
-				return []string{"127.0.0.1"}, nil
-			}
-		})
-		if got := answeredBy(t, l); got != "value" || host.Load() != "example.com:"+port || looked.Load() != "example.com." {
-			t.Errorf("%s: %q of host %v, looked up as %v", scheme, got, host.Load(), looked.Load())
+		names := dnstest.Start(t)
+		names.Set("example.com.", "127.0.0.1") // the test certificate's name
+		l := newLoader(t, scheme+"://example.com.:"+port, HTTP{}, WithTLSConfig(trust), func(o *options) { o.resolver = names.Resolver() })
+		if got := answeredBy(t, l); got != "value" || host.Load() != "example.com:"+port || names.Asked("example.com.") == 0 {
+			t.Errorf("%s: %q of host %v", scheme, got, host.Load())
 		}
 	}
 }

@@ -6,7 +6,6 @@ package loader
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -39,9 +38,9 @@ type options struct {
 	egress    *egress.Rules
 
 	// For tests.
-	netHTTP bool // where direct would do
-	maxAge  time.Duration
-	lookup  func(ctx context.Context, host string) ([]string, error)
+	netHTTP  bool // where direct would do
+	maxAge   time.Duration
+	resolver *net.Resolver
 }
 
 // WithTransport has the loader call through rt instead of a transport of its
@@ -61,14 +60,6 @@ func WithTLSConfig(c *tls.Config) Option {
 // to. It has no effect together with WithTransport.
 func WithEgress(rules *egress.Rules) Option {
 	return func(o *options) { o.egress = rules }
-}
-
-// resolve is what looks names up.
-func (o options) resolve() func(ctx context.Context, host string) ([]string, error) {
-	if o.lookup != nil {
-		return o.lookup
-	}
-	return net.DefaultResolver.LookupHost
 }
 
 // sender sends one request for a path and query, a POST if it has a body. It is a closure, so that
@@ -105,7 +96,7 @@ func sendByNetHTTP(origin string, cfg HTTP, header http.Header, host string, ask
 			return nil, err
 		}
 		ctx, cancel := s.context()
-		if err := asked.CheckHost(ctx, u.Hostname(), o.resolve()); err != nil {
+		if err := asked.CheckHost(ctx, u.Hostname(), o.resolver); err != nil {
 			cancel()
 			return nil, err
 		}
