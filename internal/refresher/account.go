@@ -36,13 +36,22 @@ type view struct {
 // which is known only when they are counted.
 type headline struct {
 	listed, settled bool
+	limited         bool // keys are left out, or loads wait, for the namespace's limits
 	loaders         LoadersState
 	refreshed       string // the token of the last refresh on demand that is done
 }
 
 func (l *lane) headline() headline {
-	return headline{l.account.pass != 0, l.account.settled, l.loadersState(), l.force.handled}
+	return headline{l.account.pass != 0, l.account.settled, l.account.noRoom > 0 || l.queues(time.Now()), l.loadersState(), l.force.handled}
 }
+
+// queues says that a load had to wait, a short while ago, for those of other keyspaces.
+func (l *lane) queues(now time.Time) bool {
+	return now.Sub(time.Unix(0, l.slots.waited.Load())) < limitedFor
+}
+
+// limitedFor is how long it is told that a limit was reached.
+const limitedFor = time.Minute
 
 // account is what a lane remembers in order to report.
 type account struct {
@@ -63,6 +72,7 @@ type account struct {
 	begun                time.Time // when the first listing ended
 	settled              bool      // what was due then has been tried
 	noExpiry, noExpiring int64     // keys without expiry: in the last listing, in the present one
+	noRoom, noRoomNow    int64     // keys beyond the namespace's limit: likewise
 }
 
 type counts struct {
@@ -82,12 +92,20 @@ func (a *account) untracked(pass uint64) {
 	}
 }
 
+// refused counts a key for which there is no room.
+func (a *account) refused(pass uint64) {
+	if pass != 0 {
+		a.noRoomNow++
+	}
+}
+
 func (a *account) listed(pass uint64, run string, now time.Time) {
 	if a.pass == 0 {
 		a.begun = now
 	}
 	a.pass, a.run = pass, run
 	a.noExpiry, a.noExpiring = a.noExpiring, 0
+	a.noRoom, a.noRoomNow = a.noRoomNow, 0
 	a.measured = time.Time{}
 }
 
@@ -302,6 +320,7 @@ func (l *lane) publish() {
 		Required:    float64(c.keys) / l.set.timing.staleAge.Seconds(), Achieved: l.account.achieved.perSecond(),
 		Slowest: l.lead.rebuilds.most, Fits: l.set.timing.fits(),
 		PausedUntil: l.breaker.asked, Losing: l.account.losses.constant(),
+		Untracked: l.account.noRoom, Queues: l.queues(now),
 	}}
 	v.NotFound, v.Answers = l.brake.counts()
 	v.TooSlow = TooLate(v.Late, v.Keys) && c.queued > 0 && v.LoadersState == Succeeding &&

@@ -58,6 +58,9 @@ type Options struct {
 	// it is nil.
 	Egress *egress.Rules
 
+	// Limits are each namespace's.
+	Limits Limits
+
 	Registerer prometheus.Registerer // for metrics; none if nil
 	Log        *slog.Logger          // discards if nil
 }
@@ -69,6 +72,7 @@ type Engine struct {
 	metrics *metrics
 	passes  atomic.Uint64 // listings begun, over all servers
 	running sync.WaitGroup
+	tenants tenants
 
 	changing sync.WaitGroup // calls of Apply and Remove
 
@@ -122,6 +126,7 @@ func New(opts Options) *Engine {
 		opts:     opts,
 		alone:    alone,
 		metrics:  newMetrics(opts.Registerer),
+		tenants:  tenants{limits: opts.Limits},
 		turns:    map[ID]*turn{},
 		policies: map[ID]*policy{},
 		servers:  map[endpoint]*shared{},
@@ -146,9 +151,11 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	} else if reflect.DeepEqual(old.plan, plan) {
 		return nil
 	}
+	room := e.tenants.hold(id.Namespace).room
+	defer e.tenants.release(id.Namespace)
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress.For(id.Namespace))); err != nil {
+		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress.For(id.Namespace)), loader.WithRoom(room)); err != nil {
 			return err
 		}
 	}
@@ -251,6 +258,8 @@ func (e *Engine) retire(id ID, p *policy) {
 			l.stop()
 			<-l.done
 			p.srv.detach(l)
+			l.tenant.keys.Add(-int64(l.keys.Len()))
+			e.tenants.release(id.Namespace)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			e.release(p.srv.endpoint)

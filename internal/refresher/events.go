@@ -101,7 +101,10 @@ func (l *lane) missed(key string, now time.Time) {
 		return
 	}
 	if id == 0 {
-		id = l.track(key)
+		if id = l.track(key); id == 0 {
+			l.admission.Done(key, false, now)
+			return
+		}
 		l.keys.See(id, l.seen) // a listing will not
 		l.keys.SetExpiry(id, now.Add(l.set.Expire-l.set.DueAfter))
 	}

@@ -40,7 +40,10 @@ func (l *lane) found(items []discover.Found, pass uint64) {
 			l.account.untracked(pass) // bounded memory: only counted
 			continue
 		case id == 0:
-			id = l.track(f.Key)
+			if id = l.track(f.Key); id == 0 {
+				l.account.refused(pass)
+				continue
+			}
 		}
 		if pass == 0 || pass == l.pass {
 			l.keys.See(id, l.seen)

@@ -130,8 +130,11 @@ func (l *lane) disown(id schedule.ID, now time.Time) {
 	l.keys.Unmark(id, ours)
 }
 
-// track takes in a key of which nothing is known yet.
+// track takes in a key of which nothing is known yet; 0 if there is no room for it.
 func (l *lane) track(key string) schedule.ID {
+	if !l.tenant.admit() {
+		return 0
+	}
 	id := l.keys.Add(key)
 	l.keys.Mark(id, ignored)
 	l.keys.See(id, l.seen-1)
@@ -147,6 +150,7 @@ func (l *lane) forget(id schedule.ID) {
 		l.admission.Done(l.keys.Name(id), false, time.Now())
 	}
 	l.keys.Remove(id)
+	l.tenant.keys.Add(-1)
 }
 
 // tolerance is how far two readings of one expiry may lie apart: network and

@@ -43,6 +43,7 @@ type lane struct {
 	inbox  chan func()
 	done   chan struct{}
 	slots  slots // for loads
+	tenant *tenant
 	start  func(*rebuilder, []job)
 
 	// The rest belongs to run.
@@ -81,7 +82,9 @@ func newLane(eng *Engine, id ID, set *settings, srv *server) *lane {
 		keys: schedule.New(set.template.Prefix(), time.Now()), odd: map[string]*exception{}, epoch: time.Now(),
 		metrics: eng.metrics.lane(id, set.Name),
 		start:   func(r *rebuilder, jobs []job) { go r.run(jobs) },
+		tenant:  eng.tenants.hold(id.Namespace),
 	}
+	l.slots.turns = l.tenant.turns
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.limiter = limiter(set.MaxPerSecond)
 	l.admission = admission(set)

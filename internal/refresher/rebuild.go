@@ -60,6 +60,7 @@ type result struct {
 	after   time.Duration // the loader asked to be left alone for so long
 	suspect bool          // the key may be why the call failed
 	call    *failedCall   // that several keys failed with, for the lane to count
+	hold    *loader.Hold  // of the value
 	noValue loader.Reason // why the load brought no value; empty if it did, or there was none
 }
 
@@ -196,9 +197,9 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 			ends[i] = r.release(a.result, a.Acquisition)
 		}
 	case r.set.loader.BatchSize() == 1:
-		value, err := r.set.loader.Load(some[0].Lease.Context(), some[0].key)
-		r.answered(some[0], err)
-		ends[0] = r.conclude(some[0], time.Since(began), value, err)
+		did := r.set.loader.LoadOne(some[0].Lease.Context(), some[0].key)
+		r.answered(some[0], did.Failure())
+		ends[0] = r.conclude(some[0], time.Since(began), did)
 	default:
 		results := r.loadMany(some, began)
 		took := time.Since(began)
@@ -208,7 +209,7 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 		}
 		for i, a := range some {
 			a.call = calls[results[i].Err]
-			ends[i] = r.conclude(a, took, results[i].Value, results[i].Failure())
+			ends[i] = r.conclude(a, took, results[i])
 		}
 	}
 	r.srv.settler.add(ends...)
@@ -247,11 +248,11 @@ func (r *rebuilder) loadMany(some []acquired, began time.Time) []loader.Result {
 }
 
 // conclude says what is to become of a key after its load.
-func (r *rebuilder) conclude(a acquired, took time.Duration, value []byte, err error) settlement {
-	res := a.result
-	res.took, res.rest = max(took, 1), r.set.timing.interval()
+func (r *rebuilder) conclude(a acquired, took time.Duration, did loader.Result) settlement {
+	res, err := a.result, did.Failure()
+	res.took, res.rest, res.hold = max(took, 1), r.set.timing.interval(), did.Hold
 	if err == nil {
-		write := guard.Settlement{Lease: a.Lease, Value: value, TTL: r.set.Expire}
+		write := guard.Settlement{Lease: a.Lease, Value: did.Value, TTL: r.set.Expire}
 		return settlement{write, r, res, committed}
 	}
 	cause := context.Cause(a.Lease.Context())
@@ -289,6 +290,8 @@ func (r *rebuilder) release(res result, a guard.Acquisition) settlement {
 // settled says what came of a settlement.
 func (r *rebuilder) settled(s settlement, did guard.Settled) result {
 	res := s.result
+	res.hold.Release()
+	res.hold = nil
 	switch {
 	case s.wanted == "":
 	case did.Err != nil:

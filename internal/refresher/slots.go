@@ -6,6 +6,7 @@ package refresher
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,12 +16,18 @@ import (
 // A goroutine that has served a load stays for the next one: a new one would
 // first have to grow its stack.
 type slots struct {
+	turns  *turns       // of the namespace
+	waits  bool         // for a turn; turns.mu guards it
+	waited atomic.Int64 // when it last began to; Unix nanoseconds
+
 	mu     sync.Mutex
 	free   int
 	limit  int
 	queue  []func()
 	rest   []chan func() // goroutines that wait for work, the last to come first
 	closed bool
+
+	resumed bool // it is this one's turn
 }
 
 // lounge is how long a goroutine waits for work.
@@ -44,9 +51,20 @@ func (s *slots) run(f func()) {
 	s.start()
 }
 
+// resume begins one load, for which it is this lane's turn: more have to wait for theirs
+// if others do.
+func (s *slots) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumed = true
+	s.start()
+	s.resumed = false
+}
+
 // start begins what there are slots for.
 func (s *slots) start() {
-	for s.free > 0 && len(s.queue) > 0 {
+	for s.free > 0 && len(s.queue) > 0 && s.turns.take(s) {
+		s.resumed = false
 		s.free--
 		f := s.pop()
 		if last := len(s.rest) - 1; last >= 0 {
@@ -65,6 +83,7 @@ func (s *slots) work(f func()) {
 	defer patience.Stop()
 	for {
 		f()
+		s.turns.give()
 		f = s.next(more)
 		if f == nil {
 			patience.Reset(lounge)
@@ -86,7 +105,7 @@ func (s *slots) work(f func()) {
 func (s *slots) next(more chan func()) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free >= 0 && len(s.queue) > 0 {
+	if s.free >= 0 && len(s.queue) > 0 && s.turns.take(s) {
 		return s.pop()
 	}
 	s.free++

@@ -71,6 +71,9 @@ type KeyspaceSnapshot struct {
 	// far as Redis evicts keys.
 	Losing float64
 
+	Untracked int64 // keys that are left out, as the namespace's limit is reached
+	Queues    bool  // loads wait for those of the namespace's other keyspaces
+
 	NotFound, Answers int       // of the last answers for keys that hold values
 	PausedUntil       time.Time // the loader asked to be left alone until then, for longer than keys may be late
 }

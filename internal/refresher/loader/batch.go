@@ -33,6 +33,8 @@ type Result struct {
 	// Err says why there is no value. Keys that failed with one call, as opposed
 	// to each by itself, share one *Error.
 	Err *Error
+	// Hold is to be released when the value is not held any more; may be nil.
+	Hold *Hold
 }
 
 // Failure is Err as an error, nil if there is none.
@@ -82,7 +84,7 @@ func (l *Loader) loadEach(ctx context.Context, keys []string, results []Result, 
 			fail(results[i:], l.stopped(ctx))
 			return
 		}
-		results[i] = l.load(ctx, key)
+		results[i] = l.LoadOne(ctx, key)
 	}
 }
 
@@ -226,14 +228,16 @@ func (l *Loader) stopped(ctx context.Context) *Error {
 // callBatch calls once. Without a failure of the call as a whole, each of the
 // results is set.
 func (l *Loader) callBatch(ctx context.Context, p part) *Error {
-	body, failure := l.exchange(ctx, l.batch, appendQuestion(nil, p.keys))
+	body, hold, failure := l.exchange(ctx, l.batch, appendQuestion(nil, p.keys))
 	if failure == nil {
 		if why := readAnswer(body, p); why != "" {
+			hold.Release()
 			failure = failf(BodyBroken, "%s answered with 200 OK, but %s", l.urls.host, why)
 			failure.Status = http.StatusOK
 		}
 	}
 	if failure == nil {
+		hold.share(p.results)
 		return nil
 	}
 	if failure.Reason == NotFound {

@@ -20,15 +20,21 @@ const (
 	maxDrainTime  = 50 * time.Millisecond
 )
 
-// read returns the body, or why it cannot be had. It reads at most one byte more
-// than the limit.
-func (l *Loader) read(s span, r *reply) ([]byte, *Error) {
+// read returns the body, or why it cannot be had, and what it takes of the room. It reads
+// at most one byte more than the limit.
+func (l *Loader) read(s span, r *reply) (_ []byte, hold *Hold, _ *Error) {
 	if r.length > l.maxBody {
-		return nil, l.tooLarge(r)
+		return nil, nil, l.tooLarge(r)
 	}
 	value := make([]byte, 0, l.firstRead(r.length))
 	for {
 		if len(value) == cap(value) {
+			if hold == nil && len(value) > maxFirstRead {
+				var err error
+				if hold, err = l.room.enter(s, l.most(r)); err != nil {
+					return nil, nil, l.crowded(s, r)
+				}
+			}
 			value = append(value, 0)[:len(value)]
 		}
 		room := value[len(value):min(int64(cap(value)), l.maxBody+1)]
@@ -36,16 +42,34 @@ func (l *Loader) read(s span, r *reply) ([]byte, *Error) {
 		value = value[:len(value)+n]
 		switch {
 		case int64(len(value)) > l.maxBody:
-			return nil, l.tooLarge(r)
+			return nil, hold, l.tooLarge(r)
 		case errors.Is(err, io.EOF):
 			if r.mayBeChunked && chunked(value) {
-				return nil, l.misframed(r)
+				return nil, hold, l.misframed(r)
 			}
-			return value, nil
+			return value, hold, nil
 		case err != nil:
-			return nil, l.broken(s, r)
+			return nil, hold, l.broken(s, r)
 		}
 	}
+}
+
+// most is how large a body may become.
+func (l *Loader) most(r *reply) int64 {
+	if r.length >= 0 {
+		return r.length + 1
+	}
+	return l.maxBody + 1
+}
+
+// crowded is the failure of a body that found no room in time.
+func (l *Loader) crowded(s span, r *reply) *Error {
+	failure := l.ended(s, "room for a large body among those that the namespace's other loads hold (--max-body-bytes-per-namespace)")
+	if failure == nil { // the two times are not the same to the nanosecond
+		failure = failf(Timeout, "%s: no room for a large body in time", l.urls.host)
+	}
+	failure.Status = r.status
+	return failure
 }
 
 // firstRead returns the room to begin with: all that is needed if the length is

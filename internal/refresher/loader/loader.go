@@ -40,6 +40,7 @@ type Loader struct {
 	batchSize int    // 0 without batches
 	timeout   time.Duration
 	maxBody   int64
+	room      *Room
 	send      sender
 	// acceptsEncoded says that the headers ask for an encoding themselves, so that
 	// a value is stored encoded, as it comes.
@@ -80,6 +81,7 @@ func NewHTTP(t *keyspace.Template, cfg HTTP, opts ...Option) (*Loader, error) {
 		batchSize:      cfg.BatchSize,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBodyBytes,
+		room:           o.room,
 		acceptsEncoded: accepts != "" && accepts != "identity",
 		unzips:         !given,
 	}
@@ -148,17 +150,19 @@ func (l *Loader) Host() string { return l.urls.host }
 // their calls end. The transport of WithTransport is left alone.
 func (l *Loader) Close() { l.close() }
 
-// Load returns the value of a key. The slice is the caller's. Every error is an
-// *Error.
+// Load returns the value of a key. The slice is the caller's, and takes no room. Every
+// error is an *Error.
 func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
-	result := l.load(ctx, key)
+	result := l.LoadOne(ctx, key)
+	result.Hold.Release()
 	if result.Err != nil {
 		return nil, result.Err
 	}
 	return result.Value, nil
 }
 
-func (l *Loader) load(ctx context.Context, key string) Result {
+// LoadOne loads a key, alone.
+func (l *Loader) LoadOne(ctx context.Context, key string) Result {
 	if l.batchSize > 0 {
 		return l.LoadMany(ctx, []string{key}, nil)[0]
 	}
@@ -166,25 +170,30 @@ func (l *Loader) load(ctx context.Context, key string) Result {
 	if invalid != nil {
 		return Result{Err: invalid}
 	}
-	value, failure := l.exchange(ctx, target, nil)
-	return Result{value, failure}
+	value, hold, failure := l.exchange(ctx, target, nil)
+	return Result{value, failure, hold}
 }
 
-// exchange sends a request and returns the body of the answer.
-func (l *Loader) exchange(ctx context.Context, target string, question []byte) ([]byte, *Error) {
+// exchange sends a request and returns the body of the answer, and what that takes of the
+// room.
+func (l *Loader) exchange(ctx context.Context, target string, question []byte) ([]byte, *Hold, *Error) {
 	span := span{ctx, time.Now().Add(l.timeout)}
 	r, err := l.send(span, target, question)
 	if err != nil {
-		return nil, l.notAnswered(span, err)
+		return nil, nil, l.notAnswered(span, err)
 	}
 	if failure := l.judge(r, time.Now()); failure != nil {
 		drain(r)
 		r.end(false)
-		return nil, failure
+		return nil, nil, failure
 	}
-	value, failure := l.read(span, r)
+	value, hold, failure := l.read(span, r)
 	r.end(failure != nil)
-	return value, failure
+	if failure != nil {
+		hold.Release()
+		return nil, nil, failure
+	}
+	return value, hold, nil
 }
 
 // span is for how long a call may take. It is no context, as the timer of one

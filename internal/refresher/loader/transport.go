@@ -36,6 +36,7 @@ type options struct {
 	transport http.RoundTripper
 	tls       *tls.Config
 	egress    *egress.Rules
+	room      *Room
 
 	// For tests.
 	netHTTP  bool // where direct would do
