@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,6 +43,11 @@ type CachePolicyReconciler struct {
 	Election *Election        // nil where there is only one replica
 	Now      func() time.Time // time.Now if nil
 	Parallel int              // policies reconciled at once; 4 if 0
+	Limits   Limits           // each namespace's
+
+	// SecretSelector says which Secrets policies may use; all of their namespace, if nil.
+	// The manager's cache has to have it too (CacheOptions).
+	SecretSelector labels.Selector
 
 	secrets  *secretCache
 	enforced enforced

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -49,7 +50,16 @@ func (r *CachePolicyReconciler) apply(ctx context.Context, id refresher.ID, poli
 	if p := selfConflict(policy); p != nil {
 		return p
 	}
+	if err := r.beyond(ctx, policy); err != nil {
+		if asProblem(err) != nil {
+			r.Engine.Remove(id)
+		}
+		return err
+	}
 	plan, err := plan(policy, s)
+	if p := asProblem(err); p != nil && p.reason == cachev1alpha1.ReasonSecretNotFound && r.SecretSelector != nil {
+		p.message += fmt.Sprintf(". Policies may use only Secrets with the labels %s (--secret-selector)", r.SecretSelector)
+	}
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func TestASpecIsWorkedOutOnceForEachCause(t *testing.T) {
 		}}).Build()
 	v, engine := &vault{secrets: map[string]*corev1.Secret{}}, &hands{}
 	v.put("a", "1", "one")
-	r := &CachePolicyReconciler{Client: api, Engine: engine, secrets: newSecretCache(v, v)}
+	r := &CachePolicyReconciler{Client: api, Engine: engine, secrets: newSecretCache(v, v, nil)}
 
 	policy, leads := catalog(func(p *cachev1alpha1.CachePolicy) {
 		p.Annotations = map[string]string{}

@@ -54,7 +54,7 @@ func TestReconcileAtTheEndOfThings(t *testing.T) {
 			if c.closed {
 				engine.Close(t.Context())
 			}
-			r := &CachePolicyReconciler{Client: api, Engine: engine, Events: events.NewFakeRecorder(9), secrets: newSecretCache(api, api)}
+			r := &CachePolicyReconciler{Client: api, Engine: engine, Events: events.NewFakeRecorder(9), secrets: newSecretCache(api, api, nil)}
 
 			_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(policy)})
 			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {

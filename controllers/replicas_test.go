@@ -188,7 +188,7 @@ func TestOnlyTheLeaderTakesUpARefreshOnDemand(t *testing.T) {
 	api := fake.NewClientBuilder().WithScheme(scheme).WithObjects(policy).WithStatusSubresource(policy).
 		WithIndex(policy, claimIndex, func(o client.Object) []string { return claims(o.(*cachev1alpha1.CachePolicy)) }).Build()
 	engine, election := &applied{}, &Election{}
-	r := &CachePolicyReconciler{Client: api, Engine: engine, Events: events.NewFakeRecorder(9), Election: election, secrets: newSecretCache(api, api)}
+	r := &CachePolicyReconciler{Client: api, Engine: engine, Events: events.NewFakeRecorder(9), Election: election, secrets: newSecretCache(api, api, nil)}
 
 	for _, c := range []struct {
 		now   string

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,13 +60,14 @@ type secrets map[string]*corev1.Secret
 type secretCache struct {
 	metadata client.Reader // cached
 	live     client.Reader
+	selector labels.Selector // all, if nil
 
 	mu   sync.Mutex
 	held map[types.NamespacedName]secrets // by policy
 }
 
-func newSecretCache(metadata, live client.Reader) *secretCache {
-	return &secretCache{metadata: metadata, live: live, held: map[types.NamespacedName]secrets{}}
+func newSecretCache(metadata, live client.Reader, selector labels.Selector) *secretCache {
+	return &secretCache{metadata: metadata, live: live, selector: selector, held: map[types.NamespacedName]secrets{}}
 }
 
 // of returns the Secrets that a policy refers to, as far as they exist, and
@@ -109,6 +111,9 @@ func (c *secretCache) get(ctx context.Context, name types.NamespacedName, held *
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	if c.selector != nil && !c.selector.Matches(labels.Set(secret.Labels)) { // any more
+		return nil, nil
 	}
 	return secret, nil
 }

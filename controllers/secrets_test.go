@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -51,7 +52,7 @@ func (v *vault) put(name, version, token string) {
 
 func TestSecretCache(t *testing.T) {
 	v := &vault{secrets: map[string]*corev1.Secret{}}
-	cache := newSecretCache(v, v)
+	cache := newSecretCache(v, v, nil)
 	refersTo := func(name string) *cachev1alpha1.CachePolicy {
 		return catalog(func(p *cachev1alpha1.CachePolicy) {
 			p.Spec.Keyspaces[0].Loader.HTTP.Headers = []cachev1alpha1.HTTPHeader{headerFrom("Authorization", name, "token")}
@@ -91,6 +92,10 @@ func TestSecretCache(t *testing.T) {
 	if held := cache.held[client.ObjectKeyFromObject(catalog())]; len(held) != 1 || held["b"] == nil {
 		t.Errorf("a Secret that is not referred to is held: %v", secretNames(refersTo("b")))
 	}
+	cache.selector = labels.SelectorFromSet(labels.Set{"use": "yes"})
+	expect("a Secret without the labels that policies may use is as good as none", refersTo("a"), "", 6)
+	v.secrets["b"].Labels, v.secrets["b"].ResourceVersion = map[string]string{"use": "yes"}, "2"
+	expect("one that has them may be used", refersTo("b"), "other", 7)
 	cache.forget(client.ObjectKeyFromObject(catalog()))
 	if len(cache.held) != 0 {
 		t.Error("the Secrets of a policy that is gone are held")

@@ -10,10 +10,12 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -34,11 +36,21 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}}
 }
 
+// CacheOptions are those of the manager's cache: with a selector, no more is known of
+// other Secrets than if there were none.
+func CacheOptions(secrets labels.Selector, namespaces map[string]cache.Config) cache.Options {
+	options := cache.Options{DefaultNamespaces: namespaces}
+	if secrets != nil {
+		options.ByObject = map[client.Object]cache.ByObject{&corev1.Secret{}: {Label: secrets}}
+	}
+	return options
+}
+
 // SetupWithManager registers the reconciler: it is woken by policies, by their
 // Secrets, by policies that claim the same keys, by the engine, and by the
 // election of this replica.
 func (r *CachePolicyReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	r.secrets = newSecretCache(mgr.GetClient(), mgr.GetAPIReader())
+	r.secrets = newSecretCache(mgr.GetClient(), mgr.GetAPIReader(), r.SecretSelector)
 	indexes := map[string]func(*cachev1alpha1.CachePolicy) []string{
 		secretIndex: secretNames,
 		claimIndex:  claims,
@@ -74,14 +86,18 @@ func (r *CachePolicyReconciler) reconcileAll(ctx context.Context) {
 	}
 }
 
-// rivals are the policies whose claim a change of this one may alter.
+// rivals are the policies whose claim, or whose room, a change of this one may alter.
 func (r *CachePolicyReconciler) rivals(ctx context.Context, o client.Object) []reconcile.Request {
 	r.enforced.claims.Add(1)
 	found, err := overlapping(ctx, r.Client, o.(*cachev1alpha1.CachePolicy))
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Policies with overlapping keyspaces may learn late of a change", "policy", client.ObjectKeyFromObject(o))
 	}
-	return requests(found)
+	after, err := r.younger(ctx, o.(*cachev1alpha1.CachePolicy))
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Policies may learn late that there is room for them", "policy", client.ObjectKeyFromObject(o))
+	}
+	return requests(append(found, after...))
 }
 
 // users are the policies that refer to a Secret.

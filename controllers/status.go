@@ -210,8 +210,11 @@ func (s situation) fresh() verdict {
 		return verdict{metav1.ConditionUnknown, cachev1alpha1.ReasonFreshnessUnknown, "the keys have not been counted, or Redis cannot be asked"}
 	}
 	var keys, late, missing, stale int64
-	var slow, losing []string
+	var slow, losing, crowded []string
 	for _, k := range s.snapshot.Keyspaces {
+		if k.Untracked > 0 {
+			crowded = append(crowded, fmt.Sprintf("keyspace %q: %d keys are left out", k.Name, k.Untracked))
+		}
 		if k.Losing > 0 {
 			losing = append(losing, fmt.Sprintf("keyspace %q: of %d keys, some %.0f are gone at each look, before their time", k.Name, k.Keys, k.Losing*float64(k.Keys)))
 		}
@@ -223,6 +226,8 @@ func (s situation) fresh() verdict {
 	}
 	memory := s.snapshot.Memory
 	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
+	case len(crowded) > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLimitReached, strings.Join(crowded, ", ") + ", as the keys of this namespace reach the operator's limit (--max-keys-per-namespace); " + message}
 	case len(losing) > 0 && memory.Evicted > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted, strings.Join(losing, ", ") +
 			fmt.Sprintf("; Redis (maxmemory %s, %s) has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", memory.Limit, memory.Policy, memory.Evicted)}
@@ -277,6 +282,15 @@ func (s situation) warning() verdict {
 	if len(where) > 0 {
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonRebuildTooSlow,
 			strings.Join(where, "; ") + ". Keys expire meanwhile: make the loader faster, or lengthen expire"}
+	}
+	for _, k := range s.snapshot.Keyspaces {
+		if k.Queues {
+			where = append(where, fmt.Sprintf("%q", k.Name))
+		}
+	}
+	if len(where) > 0 {
+		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonLimitReached, "loads of keyspace " + strings.Join(where, ", ") +
+			" wait for their turn: this namespace has as many loads at once as the operator lets it (--max-loads-per-namespace)"}
 	}
 	for _, f := range review.TightGuards(s.policy) {
 		where = append(where, f.Message)

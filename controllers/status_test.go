@@ -177,6 +177,16 @@ func TestConditions(t *testing.T) {
 			want:    map[string]string{ready: "False KeysEvicted", fresh: "False KeysEvicted"},
 			message: map[string]string{fresh: "some 3 are gone at each look, before their time; Redis (maxmemory 4.00M, allkeys-lru) has evicted 1200 keys"},
 		},
+		"keys that are left out are not fresh": {
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Untracked = 7 }),
+			want:      map[string]string{ready: "False LimitReached", fresh: "False LimitReached"},
+			message:   map[string]string{fresh: `7 keys are left out, as the keys of this namespace reach the operator's limit (--max-keys-per-namespace)`},
+		},
+		"loads that wait for their turn are told": {
+			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Queues = true }),
+			want:      map[string]string{ready: "True KeepingFresh", warned: "True LimitReached"},
+			message:   map[string]string{warned: "--max-loads-per-namespace"},
+		},
 		"keys that are deleted again and again are not fresh either": {
 			situation: well(func(s *situation) { s.snapshot.Keyspaces[0].Losing = 0.3 }),
 			want:      map[string]string{ready: "False KeysMissing", fresh: "False KeysMissing"},

@@ -49,6 +49,11 @@ const (
 	// ReasonSecretInvalid: a Secret's content cannot be used, such as a
 	// certificate that cannot be parsed.
 	ReasonSecretInvalid = "SecretInvalid"
+	// ReasonLimitReached: the operator's limits for one namespace are reached. The
+	// message names the flag. Ready is False for a policy that does not come into force,
+	// Fresh for keys that are left out, and Warning is True while loads wait for those
+	// of the namespace's other policies.
+	ReasonLimitReached = "LimitReached"
 	// ReasonKeyspaceConflict: an older policy claims keys of this policy on the
 	// same Redis. The older one keeps them fresh; this one leaves out the
 	// keyspaces that overlap.

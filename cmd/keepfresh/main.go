@@ -57,6 +57,7 @@ type options struct {
 	watchNamespaces   string
 	checkNamespace    string
 	egress            egress.Config
+	tenants           tenantOptions
 	zap               zap.Options
 }
 
@@ -70,6 +71,7 @@ func main() {
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "The namespaces to watch, separated by commas; all if empty.")
 	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
 	o.egress.Bind(flag.CommandLine)
+	o.tenants.bind(flag.CommandLine)
 	o.zap.BindFlags(flag.CommandLine)
 	flag.Parse()
 	if *showVersion {
@@ -96,6 +98,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options, log logr.Logger) error {
+	if err := o.tenants.check(); err != nil {
+		return err
+	}
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(cachev1alpha1.AddToScheme(scheme))
@@ -118,7 +123,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		Metrics:                 serving,
 		HealthProbeBindAddress:  o.probeAddr,
 		GracefulShutdownTimeout: new(stopTimeout),
-		Cache:                   cache.Options{DefaultNamespaces: namespaces(o.watchNamespaces)},
+		Cache:                   controllers.CacheOptions(o.tenants.secrets, namespaces(o.watchNamespaces)),
 	})
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
@@ -146,6 +151,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		OnChange:   wakeups.Notify,
 		Standby:    func() bool { return !election.Leads() },
 		Egress:     rules,
+		Limits:     o.tenants.engine,
 		Registerer: metrics.Registry,
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})
@@ -155,6 +161,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		Events:   mgr.GetEventRecorder("keepfresh"),
 		Wakeups:  wakeups,
 		Election: election,
+		Limits:   o.tenants.policies, SecretSelector: o.tenants.secrets,
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controller (does the API server at %s answer, and has it the CachePolicy CRD?): %w", conf.Host, err)

@@ -56,6 +56,7 @@ func TestTheBuiltOperator(t *testing.T) {
 	t.Run("shows no metrics while it cannot ask who may see them", func(t *testing.T) { selfSigned(t, binary, c) })
 	t.Run("tells a token it does not know from one that it cannot ask about", func(t *testing.T) { halfAsked(t, binary, c) })
 	t.Run("connects to no address that is denied, and says so", func(t *testing.T) { denies(t, binary, c) })
+	t.Run("bounds what one namespace has of it, and says so", func(t *testing.T) { bounds(t, binary, c) })
 	t.Run("serves no metrics at all if so told", func(t *testing.T) { unserved(t, binary, c) })
 	t.Run("says what is wrong with a folder for the metrics' certificate", func(t *testing.T) {
 		kubeconfig, broken := "--kubeconfig="+c.kubeconfig(t, "nobody"), t.TempDir()

@@ -121,7 +121,17 @@ func classifyReply(text string) Status {
 			return Status{c.reason, cmp.Or(named(c.reason, text), c.message)}
 		}
 	}
-	return Status{ConnectionFailed, "Redis answered with an error: " + text}
+	return Status{ConnectionFailed, fmt.Sprintf("Redis answered with an error that Keepfresh does not know (%s); ask it by redis-cli", code(text))}
+}
+
+// code is the word that an error reply begins with, if it is such a word: what follows
+// may be anything, and what is named as Redis may be something else.
+func code(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if word == "" || len(word) > 16 || strings.ContainsFunc(word, func(r rune) bool { return r < 'A' || r > 'Z' }) {
+		return "no code"
+	}
+	return word
 }
 
 // named says which command, or what of a user's rights, a refusal is about, if that can
