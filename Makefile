@@ -75,6 +75,10 @@ lint: ## Run golangci-lint (.golangci.yml)
 		(cd $$module; $$lint run --allow-parallel-runners ./...); \
 	done
 
+.PHONY: vuln
+vuln: ## Run govulncheck: which known vulnerabilities does the code reach?
+	@hack/vuln.sh
+
 .PHONY: lint-chart
 lint-chart: build ## Check the Helm chart, also on a real API server
 	@hack/chart/lint.sh

@@ -189,7 +189,7 @@ var _ = Describe("The Secrets of another namespace", func() {
 			if err := admin.Create(context.Background(), q); err == nil {
 				Eventually(func() string {
 					Expect(admin.Get(context.Background(), client.ObjectKeyFromObject(q), q)).To(Succeed())
-					return string(q.Status.Reason)
+					return q.Status.Reason
 				}).ShouldNot(BeEmpty())
 				Expect(q.Status.Owned).To(BeFalse())
 			}

@@ -224,17 +224,11 @@ func (s situation) fresh() verdict {
 				k.Name, cachev1alpha1.LoadRate(k.Required), cachev1alpha1.LoadRate(k.Achieved)))
 		}
 	}
-	memory := s.snapshot.Memory
 	switch message := fmt.Sprintf("of %d keys, %d are stale and %d are missing", keys, stale, missing); {
 	case len(crowded) > 0:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonLimitReached, strings.Join(crowded, ", ") + ", as the keys of this namespace reach the operator's limit (--max-keys-per-namespace); " + message}
-	case len(losing) > 0 && memory.Evicted > 0:
-		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted, strings.Join(losing, ", ") +
-			fmt.Sprintf("; Redis (maxmemory %s, %s) has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", memory.Limit, memory.Policy, memory.Evicted)}
-	case len(losing) > 0 && memory.Evicted < 0:
-		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis does not tell (INFO stats) whether it evicts them, or somebody deletes them"}
 	case len(losing) > 0:
-		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, strings.Join(losing, ", ") + "; Redis evicts nothing, so somebody deletes them"}
+		return lost(losing, s.snapshot.Memory)
 	case !refresher.TooLate(late, keys):
 		return verdict{metav1.ConditionTrue, cachev1alpha1.ReasonKeysFresh, message}
 	case len(slow) > 0:
@@ -243,6 +237,20 @@ func (s situation) fresh() verdict {
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, message}
 	default:
 		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysStale, message}
+	}
+}
+
+// lost says why keys are gone again and again.
+func lost(where []string, memory refresher.Memory) verdict {
+	text := strings.Join(where, ", ")
+	switch {
+	case memory.Evicted > 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysEvicted,
+			text + fmt.Sprintf("; Redis (maxmemory %s, %s) has evicted %d keys in the last minute: raise its maxmemory, or keep less in it", memory.Limit, memory.Policy, memory.Evicted)}
+	case memory.Evicted < 0:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, text + "; Redis does not tell (INFO stats) whether it evicts them, or somebody deletes them"}
+	default:
+		return verdict{metav1.ConditionFalse, cachev1alpha1.ReasonKeysMissing, text + "; Redis evicts nothing, so somebody deletes them"}
 	}
 }
 

@@ -75,7 +75,7 @@ func secured(t *testing.T, binary string, c *cluster) {
 	if code, body := fetch(o.metrics + "/metrics"); code != http.StatusBadRequest || strings.Contains(body, "keepfresh_") {
 		t.Errorf("plain HTTP is answered with %d: %s", code, body)
 	}
-	old := scrapeWith(t, url, reader, &tls.Config{RootCAs: first, MaxVersion: tls.VersionTLS11}) //nolint:gosec // what is to be refused
+	old := scrapeWith(t, url, reader, &tls.Config{RootCAs: first, MaxVersion: tls.VersionTLS11})
 	if old.code != 0 {
 		t.Errorf("TLS 1.1 is answered with %d", old.code)
 	}
@@ -100,7 +100,7 @@ func secured(t *testing.T, binary string, c *cluster) {
 func selfSigned(t *testing.T, binary string, c *cluster) {
 	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "nobody"), "--metrics-secure")
 	url := strings.Replace(o.metrics, "http:", "https:", 1) + "/metrics"
-	trusting := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // self-signed
+	trusting := &tls.Config{InsecureSkipVerify: true}
 	o.eventually(t, "no token, no metrics", func() bool { return scrapeWith(t, url, "", trusting).code == http.StatusUnauthorized })
 	if answer := scrapeWith(t, url, c.token(t, "prometheus"), trusting); answer.code != http.StatusInternalServerError {
 		t.Errorf("a token that cannot be reviewed gets %d: %s", answer.code, answer.body)
@@ -120,7 +120,7 @@ func halfAsked(t *testing.T, binary string, c *cluster) {
 	})
 	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "token-reviewer"), "--metrics-secure")
 	url := strings.Replace(o.metrics, "http:", "https:", 1) + "/metrics"
-	trusting := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // self-signed
+	trusting := &tls.Config{InsecureSkipVerify: true}
 	o.eventually(t, "a token that is made up gets 401", func() bool {
 		return scrapeWith(t, url, "made-up", trusting).code == http.StatusUnauthorized
 	})

@@ -26,6 +26,7 @@ func TestChart(t *testing.T) {
 	t.Run("grants no right beyond watchNamespaces", func(t *testing.T) { rights(t, c) })
 	t.Run("runs an operator that is forbidden nothing", func(t *testing.T) { works(t, c) })
 	t.Run("runs one that is forbidden nothing in watchNamespaces", func(t *testing.T) { works(t, c, "watchNamespaces={team-a,team-b}") })
+	t.Run("has the API server refuse hosts that are not the namespace's own", func(t *testing.T) { ownServices(t, c) })
 	t.Run("is upgraded and uninstalled with the policies kept", func(t *testing.T) { lives(t, c) })
 	t.Run("installs without Helm", func(t *testing.T) { installsWithoutHelm(t, c) })
 }
@@ -33,7 +34,7 @@ func TestChart(t *testing.T) {
 // valid renders each of the chart's ci/*-values.yaml.
 func valid(t *testing.T, c *cluster) {
 	schemas := c.schemas(t, "api/v1", "apis/apps/v1", "apis/policy/v1", "apis/networking.k8s.io/v1",
-		"apis/rbac.authorization.k8s.io/v1", "apis/apiextensions.k8s.io/v1", "apis/monitoring.coreos.com/v1")
+		"apis/rbac.authorization.k8s.io/v1", "apis/admissionregistration.k8s.io/v1", "apis/apiextensions.k8s.io/v1", "apis/monitoring.coreos.com/v1")
 	conform := func(manifest string) (string, error) {
 		return c.run(t, manifest, c.conformPath, "-strict", "-summary", "-schema-location", schemas)
 	}

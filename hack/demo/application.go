@@ -73,7 +73,7 @@ func (a *application) seed(ctx context.Context) error {
 	_, err := a.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for _, key := range a.existing {
 			left := key.expire * 3 / 10
-			left += rand.N(key.expire - left) //nolint:gosec // no secret depends on it
+			left += rand.N(key.expire - left)
 			pipe.Set(ctx, key.name, a.catalog.value(key.name), left)
 		}
 		return nil
@@ -93,7 +93,7 @@ func (a *application) read(ctx context.Context) {
 				select {
 				case <-ctx.Done():
 					return
-				case <-time.After(rand.N(maxPause)): //nolint:gosec // no secret depends on it
+				case <-time.After(rand.N(maxPause)):
 				}
 				a.readOne(ctx, a.pick())
 			}
@@ -105,10 +105,10 @@ func (a *application) read(ctx context.Context) {
 // page of a shop is.
 func (a *application) pick() appKey {
 	keys := a.existing
-	if len(keys) == 0 || (len(a.kept) > 0 && rand.Float64() < keptShare) { //nolint:gosec // no secret depends on it
+	if len(keys) == 0 || (len(a.kept) > 0 && rand.Float64() < keptShare) {
 		keys = a.kept
 	}
-	return keys[rand.N(len(keys))] //nolint:gosec // no secret depends on it
+	return keys[rand.N(len(keys))]
 }
 
 // readOne reads a key as an application does, and counts how that went.

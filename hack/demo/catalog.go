@@ -90,7 +90,7 @@ func (c *catalog) load(ctx context.Context, what string) ([]byte, error) {
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-time.After(minLatency + rand.N(latencySpread)): //nolint:gosec // no secret depends on it
+	case <-time.After(minLatency + rand.N(latencySpread)):
 		return c.value(what), nil
 	}
 }

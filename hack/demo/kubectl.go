@@ -29,7 +29,7 @@ func getPolicies(ctx context.Context, assets, kubeconfig string, cfg *rest.Confi
 	if kubectl == "" {
 		return getTable(ctx, cfg)
 	}
-	out, err := exec.CommandContext(ctx, kubectl, "--kubeconfig="+kubeconfig, "get", "cachepolicies").CombinedOutput() //nolint:gosec // it is kubectl
+	out, err := exec.CommandContext(ctx, kubectl, "--kubeconfig="+kubeconfig, "get", "cachepolicies").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("kubectl get cachepolicies: %w: %s", err, out)
 	}

@@ -43,14 +43,14 @@ func startOperator(ctx context.Context, program, kubeconfig, logPath string) (*o
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(logPath) //nolint:gosec // a file of the demo's own
+	log, err := os.Create(logPath)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
 	o := &operator{logPath: logPath, metrics: "http://" + metrics + "/metrics", exited: make(chan struct{})}
 	// Not with ctx, which would kill it: it has work to finish.
-	o.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, //nolint:gosec // the program is what the demo is for
+	o.cmd = exec.CommandContext(context.WithoutCancel(ctx), program,
 		"--kubeconfig="+kubeconfig, "--health-probe-bind-address="+health, "--metrics-bind-address="+metrics, "--metrics-secure=false",
 		"--allow-egress-cidr=127.0.0.1") // where all of the demo is
 	o.cmd.Stdout, o.cmd.Stderr = log, log
@@ -141,7 +141,7 @@ func executable(path, remedy string) error {
 
 // tail returns the last lines of a file, indented and cut to a readable width.
 func tail(path string, lines int) string {
-	text, err := os.ReadFile(path) //nolint:gosec // a file of the demo's own
+	text, err := os.ReadFile(path)
 	if err != nil || len(text) == 0 {
 		return "    (empty)"
 	}

@@ -44,7 +44,7 @@ func (w *workdir) wrap(program string) (string, error) {
 	}
 	script := filepath.Join(w.path, scriptsFolder, filepath.Base(program))
 	text := "#!/bin/sh\nexec " + strings.Join(args, " ") + ` "$@"` + "\n"
-	return script, os.WriteFile(script, []byte(text), 0o700) //nolint:gosec // a script is there to be run
+	return script, os.WriteFile(script, []byte(text), 0o700)
 }
 
 // tether becomes a program, as in [parent pid, workdir, program, its arguments...].
@@ -71,7 +71,7 @@ func tether(args []string) error {
 	if _, err := os.Stat(filepath.Join(dir, closedMarker)); err == nil {
 		return errors.New("the demo is ending")
 	}
-	return fmt.Errorf("run %s: %w", program, syscall.Exec(program, args[2:], os.Environ())) //nolint:gosec // the caller names it
+	return fmt.Errorf("run %s: %w", program, syscall.Exec(program, args[2:], os.Environ()))
 }
 
 // killTethered kills what was started through wrap and still runs, and keeps
@@ -105,7 +105,7 @@ func (w *workdir) tethered() []int {
 }
 
 func locked(path string) bool {
-	f, err := os.Open(path) //nolint:gosec // a file of the demo's own
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}

@@ -37,7 +37,7 @@ func newWorkdir(parent string) (*workdir, error) {
 			return nil, err
 		}
 	}
-	w.lock, err = os.Create(filepath.Join(path, lockFile)) //nolint:gosec // a file of the demo's own
+	w.lock, err = os.Create(filepath.Join(path, lockFile))
 	if err != nil {
 		return nil, err
 	}

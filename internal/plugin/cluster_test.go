@@ -102,7 +102,7 @@ func (w *world) load(rw http.ResponseWriter, r *http.Request) {
 func (w *world) startOperator(t *testing.T) {
 	t.Helper()
 	// It outlives ctx, so that it can end as it would in a Pod.
-	w.operator = exec.CommandContext(context.WithoutCancel(t.Context()), w.binary, //nolint:gosec // built by this test
+	w.operator = exec.CommandContext(context.WithoutCancel(t.Context()), w.binary,
 		"--kubeconfig="+w.kubeconfig, "--metrics-bind-address=0", "--health-probe-bind-address=0", "--allow-egress-cidr=127.0.0.1")
 	log := &strings.Builder{}
 	w.operator.Stdout, w.operator.Stderr = log, log

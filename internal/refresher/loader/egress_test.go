@@ -168,7 +168,7 @@ func TestADenialTellsNothingOfItsTarget(t *testing.T) {
 func TestWhatAProxyIsAskedForIsJudged(t *testing.T) {
 	if os.Getenv("HTTP_PROXY") == "" {
 		port, connections := secretive(t)
-		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v") //nolint:gosec // this program
+		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 		again.Env = append(os.Environ(), "HTTP_PROXY=http://127.0.0.1:"+port, "HTTPS_PROXY=http://127.0.0.1:"+port)
 		if out, err := again.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
