@@ -133,7 +133,7 @@ func TestAnOpenBreakerLetsGoOfTheKeysThatWait(t *testing.T) {
 
 // laneOf is a lane of keys that nothing runs.
 func laneOf(keys, concurrent int) *lane {
-	l := &lane{
+	l := &lane{tenant: &tenant{},
 		set:  &settings{Keyspace: Keyspace{MaxConcurrent: concurrent}},
 		keys: schedule.New("", time.Now()), odd: map[string]*exception{},
 	}

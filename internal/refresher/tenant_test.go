@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
 // However many lanes there are, no more loads run at once than a namespace may have, and
@@ -186,5 +189,28 @@ func put(t *testing.T, e *Engine, id ID, p Plan) {
 	t.Helper()
 	if err := e.Apply(id, p); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Where policies are tied to their namespace, one of another namespace must not gain the
+// connection that a policy has which may be made.
+func TestAConnectionIsSharedOnlyByThoseWhoMayMakeIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	for _, tied := range []bool{false, true} {
+		rules, err := egress.New(egress.Config{OwnServices: tied, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := w.engine(Options{Egress: rules})
+		for _, id := range []ID{{"a", "p"}, {"a", "q"}, {"b", "p"}} {
+			put(t, e, id, w.plan(w.keyspace(func(k *Keyspace) { k.Key = id.Namespace + id.Name + ":{id}" })))
+		}
+		e.mu.Lock()
+		servers := len(e.servers)
+		e.mu.Unlock()
+		if want := map[bool]int{false: 1, true: 2}[tied]; servers != want {
+			t.Errorf("tied to namespaces: %t: %d connections; want %d", tied, servers, want)
+		}
 	}
 }
