@@ -1,7 +1,7 @@
 // Copyright 2026 The Keepfresh Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package dnstest runs a name server for tests, on a loopback port.
+// Package dnstest runs a name server for tests, on loopback ports.
 package dnstest
 
 import (
@@ -37,7 +37,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams, err := net.Listen("tcp", packets.LocalAddr().String())
+	streams, err := net.Listen("tcp", "127.0.0.1:0") // the other's port may be taken here
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,11 @@ func Start(t testing.TB) *Server {
 // name that is an address is not asked for.)
 func (s *Server) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, s.streams.Addr().String())
+		at := s.packets.LocalAddr()
+		if strings.HasPrefix(network, "tcp") {
+			at = s.streams.Addr()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, at.String())
 	}}
 }
 
