@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -80,7 +81,7 @@ var _ = Describe("What a server answers", func() {
 			name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ":1")
 			answers[strings.ReplaceAll(name, "-", " ")](rw, r)
 		})
-		for i, name := range keysOf(answers) {
+		for i, name := range slices.Sorted(maps.Keys(answers)) {
 			key := strings.ReplaceAll(name, " ", "-") + ":1"
 			w.apply(fmt.Sprintf("p%d", i), func(p *cachev1alpha1.CachePolicy) {
 				p.Spec.Keyspaces = []cachev1alpha1.Keyspace{w.keyspace("one", strings.TrimSuffix(key, "1")+"{id}", key)}
@@ -93,7 +94,7 @@ var _ = Describe("What a server answers", func() {
 				p.Spec.Keyspaces = []cachev1alpha1.Keyspace{w.keyspace("one", strings.TrimSuffix(key, "1")+"{id}", key)}
 			})
 		}
-		for i, name := range keysOf(answers) {
+		for i, name := range slices.Sorted(maps.Keys(answers)) {
 			Eventually(w.backend.loadsOf(strings.ReplaceAll(name, " ", "-")+":1")).Should(BeNumerically(">", 1), name)
 			for _, policy := range []string{fmt.Sprintf("p%d", i), fmt.Sprintf("q%d", i)} {
 				w.explain(policy, strings.ReplaceAll(name, " ", "-")+":1")
@@ -115,14 +116,6 @@ var _ = Describe("What a server answers", func() {
 		w.expectNoSecrets(context.Background())
 	})
 })
-
-func keysOf[V any](m map[string]V) (keys []string) {
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
 
 // answering is a server that says the same to everything.
 func answering(text string) string {

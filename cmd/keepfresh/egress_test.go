@@ -4,6 +4,7 @@
 package main_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -55,14 +56,7 @@ func denies(t *testing.T, binary string, c *cluster) {
 		write.Name: {cachev1alpha1.ConditionRedisReachable, "loopback addresses are denied by default"},
 		ask.Name:   {cachev1alpha1.ConditionLoadersHealthy, "an address of the API server is denied by default"},
 	} {
-		var said *metav1.Condition
-		o.eventually(t, name+" is told that it may not connect", func() bool {
-			said = apimeta.FindStatusCondition(c.named(t, "tenant", name).Status.Conditions, want.condition)
-			return said != nil && said.Reason == cachev1alpha1.ReasonEgressDenied
-		})
-		if !strings.Contains(said.Message, want.rule) || !strings.Contains(said.Message, "--allow-egress-cidr") {
-			t.Errorf("%s: %s", name, said.Message)
-		}
+		c.says(t, o, "tenant", name, want.condition, cachev1alpha1.ReasonEgressDenied, want.rule, "--allow-egress-cidr")
 	}
 	metrics := o.body(o.metrics + "/metrics")
 	for _, name := range []string{`keepfresh_loads_total{keyspace="products",namespace="tenant",policy="catalog",result="EgressDenied"}`,
@@ -76,6 +70,21 @@ func denies(t *testing.T, binary string, c *cluster) {
 	}
 	if code := o.end(t); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// says waits until a condition of a policy has a reason. Its message has to have words.
+func (c *cluster) says(t *testing.T, o *process, namespace, name, condition, reason string, words ...string) {
+	t.Helper()
+	var said *metav1.Condition
+	o.eventually(t, fmt.Sprintf("%s says %s %s", name, condition, reason), func() bool {
+		said = apimeta.FindStatusCondition(c.named(t, namespace, name).Status.Conditions, condition)
+		return said != nil && said.Reason == reason
+	})
+	for _, word := range words {
+		if !strings.Contains(said.Message, word) {
+			t.Errorf("%s: %s", name, said.Message)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@
 package main_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -50,27 +49,12 @@ func bounds(t *testing.T, binary string, c *cluster) {
 	c.create(t, first)
 	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "keepfresh-manager"), "--watch-namespaces=bounded",
 		"--secret-selector=keepfresh.dev/use=true", "--max-policies-per-namespace=3", "--max-keyspaces-per-namespace=4", "--max-keys-per-namespace=5")
-	says := func(name, condition, want string, words ...string) {
-		t.Helper()
-		var said metav1.Condition
-		o.eventually(t, fmt.Sprintf("%s says %s %s", name, condition, want), func() bool {
-			if found := apimeta.FindStatusCondition(c.named(t, "bounded", name).Status.Conditions, condition); found != nil {
-				said = *found
-			}
-			return said.Reason == want
-		})
-		for _, word := range words {
-			if !strings.Contains(said.Message, word) {
-				t.Errorf("%s: %s", name, said.Message)
-			}
-		}
-	}
-	says("first", cachev1alpha1.ConditionStalled, cachev1alpha1.ReasonSecretNotFound, "keepfresh.dev/use=true", "--secret-selector")
+	c.says(t, o, "bounded", "first", cachev1alpha1.ConditionStalled, cachev1alpha1.ReasonSecretNotFound, "keepfresh.dev/use=true", "--secret-selector")
 	labelled := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "api", Namespace: "bounded", Labels: map[string]string{"keepfresh.dev/use": "true"}}, StringData: map[string]string{"token": "t0ken"}}
 	if err := c.admin.Update(t.Context(), labelled); err != nil {
 		t.Fatal(err)
 	}
-	says("first", cachev1alpha1.ConditionReady, cachev1alpha1.ReasonKeepingFresh)
+	c.says(t, o, "bounded", "first", cachev1alpha1.ConditionReady, cachev1alpha1.ReasonKeepingFresh)
 	if authorization.Load() != "t0ken" {
 		t.Errorf("the loader is sent %v", authorization.Load())
 	}

@@ -37,7 +37,7 @@ func (a *answers) resolver(usual *net.Resolver) *net.Resolver {
 		if packets, ok := conn.(*net.UDPConn); ok {
 			return &datagrams{packets, a}, nil
 		}
-		return &stream{Conn: conn, see: a}, nil
+		return &stream{Conn: conn, to: a}, nil
 	}}
 }
 
@@ -74,19 +74,19 @@ func (a *answers) judge(host string) error {
 // datagrams are a connection by UDP: what is read is a message.
 type datagrams struct {
 	*net.UDPConn
-	see *answers
+	to *answers
 }
 
 func (d *datagrams) Read(b []byte) (int, error) {
 	n, err := d.UDPConn.Read(b)
-	d.see.see(b[:n])
+	d.to.see(b[:n])
 	return n, err
 }
 
 // stream is a connection by TCP: messages have their length before them (RFC 1035, 4.2.2).
 type stream struct {
 	net.Conn
-	see  *answers
+	to   *answers
 	have []byte
 }
 
@@ -98,7 +98,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		if len(s.have) < end {
 			break
 		}
-		s.see.see(s.have[2:end])
+		s.to.see(s.have[2:end])
 		s.have = s.have[end:]
 	}
 	return n, err

@@ -17,10 +17,7 @@ func (r *Rules) Bind(d net.Dialer, host string) net.Dialer {
 		return d
 	}
 	var said *answers
-	if r.tied(host) {
-		said = &answers{within: r.below()}
-		d.Resolver = said.resolver(d.Resolver)
-	}
+	d.Resolver, said = r.listen(d.Resolver, host)
 	d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		tried, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -40,11 +37,7 @@ func (r *Rules) CheckHost(ctx context.Context, host string, resolver *net.Resolv
 	if r == nil {
 		return nil
 	}
-	var said *answers
-	if r.tied(host) {
-		said = &answers{within: r.below()}
-		resolver = said.resolver(resolver)
-	}
+	resolver, said := r.listen(resolver, host)
 	found, err := resolver.LookupHost(ctx, host)
 	if err != nil || len(found) == 0 {
 		return &Denied{host, "its name cannot be looked up, which a proxy's target has to be", ""}
@@ -63,11 +56,13 @@ func (r *Rules) CheckHost(ctx context.Context, host string, resolver *net.Resolv
 
 func unclear(host string) error { return &Denied{host, "its address cannot be judged", ""} }
 
-// tied says that a host is let through for being a Service of the policy's namespace, so
-// that its name must not be an alias for something else.
-func (r *Rules) tied(host string) bool {
-	return r.namespace != "" && !r.names(host) && r.service(host)
+// listen has a resolver's answers seen for a host that is let through for being a Service
+// of the policy's namespace: its name must not be an alias for something else. Others need
+// none.
+func (r *Rules) listen(usual *net.Resolver, host string) (*net.Resolver, *answers) {
+	if r.namespace == "" || r.names(host) || !r.service(host) {
+		return usual, nil
+	}
+	said := &answers{within: "." + r.namespace + ".svc." + r.domain + "."}
+	return said.resolver(usual), said
 }
-
-// below is what the full names of the namespace's Services end in.
-func (r *Rules) below() string { return "." + r.namespace + ".svc." + r.domain + "." }

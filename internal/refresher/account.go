@@ -41,8 +41,8 @@ type headline struct {
 	refreshed       string // the token of the last refresh on demand that is done
 }
 
-func (l *lane) headline() headline {
-	return headline{l.account.pass != 0, l.account.settled, l.account.noRoom > 0 || l.queues(time.Now()), l.loadersState(), l.force.handled}
+func (l *lane) headline(now time.Time) headline {
+	return headline{l.account.pass != 0, l.account.settled, l.account.noRoom > 0 || l.queues(now), l.loadersState(), l.force.handled}
 }
 
 // queues says that a load had to wait, a short while ago, for those of other keyspaces.
@@ -272,7 +272,7 @@ func (c counts) corrected(sample counts) counts {
 // report publishes at once what changes a condition; numbers have time.
 func (l *lane) report(now time.Time) {
 	l.settle(now)
-	if l.headline() != l.view.Load().headline {
+	if l.headline(now) != l.view.Load().headline {
 		l.account.measured = now
 		l.publish()
 	}
@@ -311,7 +311,7 @@ func (l *lane) publish() {
 	c = c.corrected(l.account.sample)
 	l.anticipate(soon, now)
 	l.account.achieved.update(l.account.loads.Succeeded, now)
-	h := l.headline()
+	h := l.headline(now)
 	v := &view{headline: h, at: now, set: l.set, KeyspaceSnapshot: KeyspaceSnapshot{
 		Name: l.name, Listed: h.listed, Settled: h.settled, LoadersState: h.loaders,
 		Keys: c.keys, Fresh: c.fresh, Stale: c.stale, Missing: c.missing, Late: c.late, Ignored: c.ignored,

@@ -208,9 +208,7 @@ func TestMetricsAreThereWhileThePolicyIs(t *testing.T) {
 	two := func(k *Keyspace) { k.Keys = names("product:", 2) }
 	kept := w.keyspace(two, func(k *Keyspace) { k.Name, k.Key, k.Keys = "kept", "kept:{id}", []string{"kept:1"} })
 	w.apply(e, w.plan(w.keyspace(two), kept))
-	if err := e.Apply(ID{"other", "policy"}, Plan{Redis: redisconn.Config{Address: w.redis.Addr}, Keyspaces: []Keyspace{w.keyspace(func(k *Keyspace) { k.Key = "other:{id}" })}}); err != nil {
-		t.Fatal(err)
-	}
+	put(t, e, ID{"other", "policy"}, w.plan(w.keyspace(func(k *Keyspace) { k.Key = "other:{id}" })))
 	eventually(t, "loads are counted", 10*time.Second, func() bool {
 		return metric(t, metrics, "keepfresh_loads_total", "products") >= 2 && metric(t, metrics, "keepfresh_keys", "kept") == 1 &&
 			metric(t, metrics, "keepfresh_load_duration_seconds", "kept") >= 1 && metric(t, metrics, "keepfresh_fresh_ratio", "shop") == 2

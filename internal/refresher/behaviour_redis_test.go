@@ -157,9 +157,7 @@ func TestPoliciesShareOneListing(t *testing.T) {
 	e := w.engine(Options{})
 	second := ID{"shop", "prices"}
 	w.apply(e, w.plan(w.keyspace(long)))
-	if err := e.Apply(second, w.plan(w.keyspace(long, func(k *Keyspace) { k.Key = "price:{id}" }))); err != nil {
-		t.Fatal(err)
-	}
+	put(t, e, second, w.plan(w.keyspace(long, func(k *Keyspace) { k.Key = "price:{id}" })))
 	eventually(t, "both are listed", 10*time.Second, func() bool {
 		snap, _ := e.Snapshot(second)
 		return products(e).Keys == 50 && snap.Keyspaces[0].Keys == 50

@@ -224,8 +224,14 @@ var catalog = ID{"shop", "catalog"}
 
 func (w *world) apply(e *Engine, p Plan) {
 	w.t.Helper()
-	if err := e.Apply(catalog, p); err != nil {
-		w.t.Fatal(err)
+	put(w.t, e, catalog, p)
+}
+
+// put applies a plan of any policy.
+func put(t *testing.T, e *Engine, id ID, p Plan) {
+	t.Helper()
+	if err := e.Apply(id, p); err != nil {
+		t.Fatal(err)
 	}
 }
 

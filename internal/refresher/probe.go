@@ -59,7 +59,7 @@ func (s *server) probe(ctx context.Context) (up bool) {
 	probing, cancel := context.WithTimeout(ctx, probeTimeout)
 	runID, status := redisconn.Probe(probing, s.rdb)
 	cancel()
-	status = s.Config.Hint(status)
+	status = s.Hint(status)
 	switch {
 	case ctx.Err() != nil:
 		return false

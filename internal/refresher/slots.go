@@ -26,8 +26,6 @@ type slots struct {
 	queue  []func()
 	rest   []chan func() // goroutines that wait for work, the last to come first
 	closed bool
-
-	resumed bool // it is this one's turn
 }
 
 // lounge is how long a goroutine waits for work.
@@ -40,7 +38,7 @@ func (s *slots) resize(limit int) {
 	defer s.mu.Unlock()
 	s.free += limit - s.limit
 	s.limit = limit
-	s.start()
+	s.start(false)
 }
 
 // run calls f, in a goroutine, as soon as there is a slot for it.
@@ -48,7 +46,7 @@ func (s *slots) run(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue = append(s.queue, f)
-	s.start()
+	s.start(false)
 }
 
 // resume begins one load, for which it is this lane's turn: more have to wait for theirs
@@ -56,15 +54,13 @@ func (s *slots) run(f func()) {
 func (s *slots) resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resumed = true
-	s.start()
-	s.resumed = false
+	s.start(true)
 }
 
-// start begins what there are slots for.
-func (s *slots) start() {
-	for s.free > 0 && len(s.queue) > 0 && s.turns.take(s) {
-		s.resumed = false
+// start begins what there are slots and turns for. first says that the first turn is this
+// lane's, whoever else waits.
+func (s *slots) start(first bool) {
+	for ; s.free > 0 && len(s.queue) > 0 && s.turns.take(s, first); first = false {
 		s.free--
 		f := s.pop()
 		if last := len(s.rest) - 1; last >= 0 {
@@ -105,7 +101,7 @@ func (s *slots) work(f func()) {
 func (s *slots) next(more chan func()) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free >= 0 && len(s.queue) > 0 && s.turns.take(s) {
+	if s.free >= 0 && len(s.queue) > 0 && s.turns.take(s, false) {
 		return s.pop()
 	}
 	s.free++

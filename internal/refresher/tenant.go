@@ -83,14 +83,14 @@ type turns struct {
 	waiting []*slots
 }
 
-// take takes a turn. If there is none, s is resumed when there is.
-func (t *turns) take(s *slots) bool {
+// take takes a turn, if it is the lane's or nobody waits. Else s is resumed when it is.
+func (t *turns) take(s *slots, its bool) bool {
 	if t == nil {
 		return true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.free > 0 && (len(t.waiting) == 0 || s.resumed) {
+	if t.free > 0 && (its || len(t.waiting) == 0) {
 		t.free--
 		return true
 	}

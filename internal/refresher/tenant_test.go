@@ -184,14 +184,6 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 	})
 }
 
-// put applies a plan of any policy.
-func put(t *testing.T, e *Engine, id ID, p Plan) {
-	t.Helper()
-	if err := e.Apply(id, p); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Where policies are tied to their namespace, one of another namespace must not gain the
 // connection that a policy has which may be made.
 func TestAConnectionIsSharedOnlyByThoseWhoMayMakeIt(t *testing.T) {

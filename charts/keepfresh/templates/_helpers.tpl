@@ -56,8 +56,8 @@ metadata:
 {{- end }}
 
 {{/* keepfresh.rules (dict "root" $ "file" … "kind" … "namespace" …) are the rules of the
-file's first role of that kind, in that namespace if one is given. The files are copies from config/rbac, which is
-generated from the code. */}}
+file's first role of that kind, in that namespace if one is given. The files are copies
+from config/rbac, which is generated from the code. */}}
 {{- define "keepfresh.rules" -}}
 {{- $found := false -}}
 {{- range splitList "\n---\n" (printf "\n%s" (.root.Files.Get .file)) -}}

@@ -47,7 +47,7 @@ const (
 	InvalidKey Reason = "InvalidKey"
 )
 
-// Error is why a load brought no value. Every error of Load is one.
+// Error is why a load brought no value. Every error of a load is one.
 //
 // It holds no header, no part of a body or of a key, and of the URL at most the
 // host, so that it may be shown to anybody.

@@ -150,18 +150,7 @@ func (l *Loader) Host() string { return l.urls.host }
 // their calls end. The transport of WithTransport is left alone.
 func (l *Loader) Close() { l.close() }
 
-// Load returns the value of a key. The slice is the caller's, and takes no room. Every
-// error is an *Error.
-func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
-	result := l.LoadOne(ctx, key)
-	result.Hold.Release()
-	if result.Err != nil {
-		return nil, result.Err
-	}
-	return result.Value, nil
-}
-
-// LoadOne loads a key, alone.
+// LoadOne loads a key, by a call of its own. The value is the caller's.
 func (l *Loader) LoadOne(ctx context.Context, key string) Result {
 	if l.batchSize > 0 {
 		return l.LoadMany(ctx, []string{key}, nil)[0]

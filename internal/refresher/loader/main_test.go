@@ -4,6 +4,7 @@
 package loader
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -45,6 +46,16 @@ func TestByNetHTTP(t *testing.T) {
 	if out, err := again.CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
+}
+
+// Load returns the value of a key, and lets go of its room.
+func (l *Loader) Load(ctx context.Context, key string) ([]byte, error) {
+	result := l.LoadOne(ctx, key)
+	result.Hold.Release()
+	if result.Err != nil {
+		return nil, result.Err
+	}
+	return result.Value, nil
 }
 
 func viaNetHTTP(o *options) { o.netHTTP = true }

@@ -11,7 +11,8 @@ import (
 
 // Room bounds the bytes of large bodies that loaders hold at once. A body that turns out
 // to be larger than 64 KiB waits for room, once and for all that it may need, so that no
-// two wait for each other: but those of one batch that needs several calls, until their time is over. A nil Room is without end.
+// two wait for each other: but for the calls of batches that need several, until their
+// time is over. A nil Room is without end.
 type Room struct {
 	size int64
 	free *semaphore.Weighted
