@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 
@@ -41,8 +40,16 @@ func (o *tenantOptions) bind(flags *flag.FlagSet) {
 
 // check refuses limits that make no sense.
 func (o *tenantOptions) check() error {
-	if min(o.policies.Policies, o.policies.Keyspaces, o.engine.Loads) < 0 || min(o.engine.Keys, o.engine.BodyBytes) < 0 {
-		return errors.New("a limit per namespace is negative: write 0 for no limit")
+	for _, limit := range []struct {
+		what string
+		is   int64
+	}{
+		{"policies", int64(o.policies.Policies)}, {"keyspaces", int64(o.policies.Keyspaces)}, {"keys", o.engine.Keys},
+		{"loads", int64(o.engine.Loads)}, {"body-bytes", o.engine.BodyBytes},
+	} {
+		if limit.is < 0 {
+			return fmt.Errorf("--max-%s-per-namespace=%d is negative: write 0 for no limit", limit.what, limit.is)
+		}
 	}
 	if b := o.engine.BodyBytes; b > 0 && b < largestBody {
 		return fmt.Errorf("--max-body-bytes-per-namespace=%d is less than one answer may have: write %d or more, or 0 for no limit", b, largestBody)

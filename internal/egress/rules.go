@@ -174,7 +174,7 @@ func (r *Rules) Check(host string, address netip.Addr) error {
 	for _, form := range forms(address) {
 		switch found := r.find(form, named); {
 		case found == nil && foreign:
-			return &Denied{host, fmt.Sprintf("it is no Service of the policy's namespace, which is written NAME.%s.svc", r.namespace), allowHost}
+			return &Denied{host, fmt.Sprintf("it is no Service of the policy's namespace, which is written NAME.%s.svc", r.namespace), allowHost + " or " + allowCIDR}
 		case found != nil && found.rank != allowed:
 			return &Denied{host, found.name, allowCIDR}
 		}
