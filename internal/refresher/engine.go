@@ -228,7 +228,7 @@ func (e *Engine) update(l *lane, was *server, set *settings, srv *server, token 
 		srv.attach(l)
 		was.detach(l)
 	} else if relist {
-		signal(srv.wantList)
+		srv.wantList.Set()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

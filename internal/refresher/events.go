@@ -48,7 +48,7 @@ func (s *server) heard(ctx context.Context, events []watch.Event) {
 		err := discover.Inspect(ctx, s.rdb, ask, l.told)
 		if err != nil && ctx.Err() == nil {
 			s.suspect(err)
-			signal(s.wantList) // it will find them
+			s.wantList.Set() // it will find them
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (l *lane) lookAgain(now time.Time) time.Duration {
 			})
 			if err != nil && l.ctx.Err() == nil {
 				srv.suspect(err)
-				signal(srv.wantList) // it will find them
+				srv.wantList.Set() // it will find them
 			}
 		}()
 	}

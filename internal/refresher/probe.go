@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 const (
@@ -26,10 +27,10 @@ func (s *server) monitor(ctx context.Context) {
 	for pause := minProbePause; ctx.Err() == nil; {
 		if s.probe(ctx) {
 			pause = minProbePause
-			await(ctx, s.wantProbe, probeInterval)
-			await(ctx, nil, minProbePause)
+			s.wantProbe.Wait(ctx, probeInterval)
+			_ = wake.Sleep(ctx, minProbePause)
 		} else {
-			await(ctx, nil, pause)
+			_ = wake.Sleep(ctx, pause)
 			longest := maxProbePause
 			if s.elsewhere.Load() {
 				longest = maxDemotedPause
@@ -104,7 +105,7 @@ func (s *server) answers(ctx context.Context, runID string, status redisconn.Sta
 		s.mute.Store(s.mute.Load() && !came)
 	})
 	if came {
-		signal(s.wantList)
+		s.wantList.Set()
 	}
 }
 

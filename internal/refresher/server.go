@@ -14,6 +14,7 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
@@ -46,7 +47,7 @@ type server struct {
 	evictions evictions // the sampling loop's
 	memory    atomic.Pointer[Memory]
 
-	wantList, wantProbe chan struct{}
+	wantList, wantProbe wake.Signal
 	redialled           time.Time // the monitor's
 
 	mu        sync.Mutex
@@ -68,7 +69,7 @@ func newServer(eng *Engine, at endpoint, rules *egress.Rules) (*server, error) {
 	}
 	s := &server{
 		endpoint: at, eng: eng, rdb: rdb, guard: guard.New(rdb.Client, eng.opts.Lease),
-		wantList: make(chan struct{}, 1), wantProbe: make(chan struct{}, 1),
+		wantList: wake.NewSignal(), wantProbe: wake.NewSignal(),
 		lanes:  map[*lane]struct{}{},
 		probed: redisconn.Status{Reason: redisconn.NotConnected, Message: "not connected yet"},
 	}
@@ -78,10 +79,10 @@ func newServer(eng *Engine, at endpoint, rules *egress.Rules) (*server, error) {
 	s.listeners.Store(&keyspace.Index[*lane]{})
 	s.watch = watch.Start(rdb.Client, watch.Handler{
 		Events: func(events []watch.Event) { s.heard(ctx, events) },
-		Gap:    func() { signal(s.wantList) },
+		Gap:    func() { s.wantList.Set() },
 		Changed: func(now watch.Status) {
 			if !now.Heard() {
-				signal(s.wantList) // from now on often
+				s.wantList.Set() // from now on often
 			}
 			s.told()
 		},
@@ -107,7 +108,7 @@ func (s *server) attach(l *lane) {
 	s.mu.Lock()
 	s.lanes[l] = struct{}{}
 	s.mu.Unlock()
-	signal(s.wantList)
+	s.wantList.Set()
 }
 
 func (s *server) detach(l *lane) {
@@ -150,10 +151,10 @@ func (s *server) suspect(err error) {
 	s.erred(status.Reason)
 	if status.Demoted() {
 		s.elsewhere.Store(true)
-		defer signal(s.wantProbe)
+		defer s.wantProbe.Set()
 	}
 	if !redisconn.IsReply(err) || status.Reason == redisconn.ConnectionFailed {
-		signal(s.wantProbe)
+		s.wantProbe.Set()
 		return
 	}
 	s.change(func() {
@@ -209,13 +210,13 @@ func (s *server) told() {
 func (s *server) list(ctx context.Context) {
 	var began time.Time
 	for ctx.Err() == nil {
-		await(ctx, s.wantList, max(minListPause, s.listInterval()-time.Since(began)))
-		await(ctx, nil, gather)
+		s.wantList.Wait(ctx, max(minListPause, s.listInterval()-time.Since(began)))
+		_ = wake.Sleep(ctx, gather)
 		if ctx.Err() != nil || !s.up() {
 			continue // when it is up, a listing is wanted
 		}
 		s.subscribe(ctx)
-		drained(s.wantList)
+		s.wantList.Clear()
 		began = time.Now()
 		err := s.listOnce(ctx)
 		if ctx.Err() != nil {
@@ -232,10 +233,10 @@ func (s *server) list(ctx context.Context) {
 		})
 		if err != nil {
 			s.erred(redisconn.Classify(err).Reason)
-			signal(s.wantProbe)
+			s.wantProbe.Set()
 			s.eng.opts.Log.Info("listing failed", "address", s.Address, "error", err.Error())
-			await(ctx, nil, minListPause)
-			signal(s.wantList)
+			_ = wake.Sleep(ctx, minListPause)
+			s.wantList.Set()
 		}
 	}
 }
@@ -291,7 +292,7 @@ func (s *server) listOnce(ctx context.Context) error {
 // lanes each time, or, where there are too many for that, some of them.
 func (s *server) sample(ctx context.Context) {
 	for ctx.Err() == nil {
-		await(ctx, nil, sampleInterval)
+		_ = wake.Sleep(ctx, sampleInterval)
 		if s.up() {
 			s.lookForEvictions(ctx)
 		}
@@ -328,30 +329,4 @@ func (s *server) scan(ctx context.Context, index *keyspace.Index[*lane], pass ui
 		}
 		return nil
 	})
-}
-
-// signal asks for something that is done once however often it is asked for.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-func drained(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-	}
-}
-
-// await returns after d, or earlier on a signal or at the end of ctx.
-func await(ctx context.Context, c <-chan struct{}, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-c:
-	case <-t.C:
-	}
 }

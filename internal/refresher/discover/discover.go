@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 const (
@@ -85,7 +86,7 @@ func inspect(ctx context.Context, rdb redis.Cmdable, keys []string, began time.T
 				return err
 			}
 		}
-		if err := sleep(ctx, rest*took); err != nil || len(keys) == 0 {
+		if err := wake.Sleep(ctx, rest*took); err != nil || len(keys) == 0 {
 			return err
 		}
 		began = time.Now()
@@ -116,15 +117,4 @@ func ttls(ctx context.Context, rdb redis.Cmdable, keys []string) ([]Found, error
 		found[i] = Found{Key: key, TTL: guard.TTL(ttl), At: asked}
 	}
 	return found, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

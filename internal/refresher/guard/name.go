@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// Prefix begins the name of every guard.
+// Prefix begins the name of every guard. It is said here once more than in
+// keyspace.Reserved, since this package stands on its own.
 const Prefix = "keepfresh:guard:"
 
 const slots = 16384

@@ -1,9 +1,14 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package keyspace
 
 import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 )
 
 func TestParse(t *testing.T) {
@@ -134,4 +139,11 @@ func manyHoles(n int) []string {
 		holes[i] = "{" + holes[i] + "}"
 	}
 	return holes
+}
+
+// A guard's name must be one that no template matches.
+func TestGuardsLieUnderTheReservedPrefix(t *testing.T) {
+	if !strings.HasPrefix(guard.Prefix, Reserved) {
+		t.Errorf("guards lie under %q, which does not begin with %q", guard.Prefix, Reserved)
+	}
 }

@@ -1,3 +1,6 @@
+// Copyright 2026 The Keepfresh Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package keyspace says which Redis keys belong together: a Template such as
 // "product:{id}" describes a family of keys and takes a key apart into the
 // parameters that its loader needs, Overlap tells whether two templates claim

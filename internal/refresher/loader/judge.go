@@ -5,11 +5,7 @@ package loader
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/egress"
+	"github.com/keepfresh/keepfresh/internal/neterr"
 )
 
 // judge says why an answer is not a value; nil if it is one.
@@ -95,8 +92,8 @@ func (l *Loader) notAnswered(s span, err error) *Error {
 	if denied, ok := errors.AsType[*egress.Denied](err); ok {
 		return failf(EgressDenied, "%s", denied.Error())
 	}
-	if what, ok := tlsFailure(err); ok {
-		return failf(TLSFailed, "%s %s", l.urls.host, what)
+	if kind, cause := neterr.TLS(err); cause != nil {
+		return failf(TLSFailed, "%s %s", l.urls.host, tlsFailures[kind])
 	}
 	failure := failf(ConnectionFailed, "%s %s", l.urls.host, connectionFailure(err))
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
@@ -106,53 +103,34 @@ func (l *Loader) notAnswered(s span, err error) *Error {
 }
 
 func connectionFailure(err error) string {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return "has no address: no such host"
-		}
+	kind, _ := neterr.Network(err)
+	switch kind {
+	case neterr.NoSuchHost:
+		return "has no address: no such host"
+	case neterr.LookupFailed:
 		return "has no address: the name server did not answer"
 	}
 	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		return "cannot be reached: " + number.Error()
 	}
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+	switch kind {
+	case neterr.TimedOut:
 		return "does not take the connection"
-	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	case neterr.Closed:
 		return "closed the connection without an answer"
 	}
 	return "gave no usable HTTP answer"
 }
 
-// tlsFailure says what went wrong with TLS, and whether it was that.
-func tlsFailure(err error) (what string, ok bool) {
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "has a certificate of an unknown authority", true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "has a certificate for another name", true
-	}
-	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
-		if invalid.Reason == x509.Expired {
-			return "has a certificate that has expired or is not valid yet", true
-		}
-		return "has a certificate that is not valid", true
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "has a certificate that cannot be verified", true
-	}
-	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		if string(record.RecordHeader[:]) == "HTTP/" {
-			return "speaks HTTP without TLS there", true
-		}
-		return "does not speak TLS there", true
-	}
-	if alert, ok := errors.AsType[*net.OpError](err); ok && (alert.Op == "remote error" || alert.Op == "local error") {
-		return "refused the TLS handshake", true
-	}
-	// The rest of crypto/tls and net/http's own timeout have no types.
-	if text := err.Error(); strings.Contains(text, "tls: ") || strings.Contains(text, "TLS handshake timeout") {
-		return "did not complete the TLS handshake", true
-	}
-	return "", false
+// tlsFailures says what each kind of it means for a loader's host.
+var tlsFailures = map[neterr.Kind]string{
+	neterr.UnknownAuthority: "has a certificate of an unknown authority",
+	neterr.WrongHost:        "has a certificate for another name",
+	neterr.Expired:          "has a certificate that has expired or is not valid yet",
+	neterr.Invalid:          "has a certificate that is not valid",
+	neterr.NotVerified:      "has a certificate that cannot be verified",
+	neterr.NotTLSButHTTP:    "speaks HTTP without TLS there",
+	neterr.NotTLS:           "does not speak TLS there",
+	neterr.HandshakeRefused: "refused the TLS handshake",
+	neterr.HandshakeFailed:  "did not complete the TLS handshake",
 }

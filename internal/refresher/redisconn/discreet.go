@@ -5,7 +5,6 @@ package redisconn
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -44,8 +43,7 @@ func (d discreet) discreetly(err error) error {
 	if err == nil {
 		return nil
 	}
-	var reply redis.Error
-	answered := errors.As(err, &reply)
+	_, answered := Reply(err)
 	if text := err.Error(); len(d.password) >= shortest && strings.Contains(text, string(d.password)) {
 		text = strings.ReplaceAll(text, string(d.password), d.password.String())
 		if !answered {

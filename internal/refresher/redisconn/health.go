@@ -6,18 +6,16 @@ package redisconn
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
-	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keepfresh/keepfresh/internal/egress"
+	"github.com/keepfresh/keepfresh/internal/neterr"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
 // Reason is the state of a Redis in one word.
@@ -51,7 +49,7 @@ func (s Status) Demoted() bool {
 }
 
 // probeKey is read, never written, to learn whether commands are served.
-const probeKey = "keepfresh:probe"
+const probeKey = keyspace.Reserved + "probe"
 
 var probeScript = redis.NewScript("return redis.call('PEXPIRETIME', KEYS[1])")
 
@@ -100,16 +98,15 @@ const ChannelDenied = "this Redis user may not subscribe to a channel; " + right
 // messages do not vary from one try to the next (as ports of our own do), and
 // hold no key.
 func Classify(err error) Status {
-	var reply redis.Error
-	if errors.As(err, &reply) {
-		return classifyReply(reply.Error())
+	if text, ok := Reply(err); ok {
+		return classifyReply(text)
 	}
 	var denied *egress.Denied
 	if errors.As(err, &denied) {
 		return Status{EgressDenied, denied.Error()}
 	}
-	if cause := tlsFailure(err); cause != nil {
-		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %v; check redis.tls and whether this port speaks TLS", cause)}
+	if kind, cause := neterr.TLS(err); cause != nil {
+		return Status{TLSFailed, fmt.Sprintf("no TLS connection: %s; check redis.tls and whether this port speaks TLS", tlsFailure(kind, cause))}
 	}
 	return Status{ConnectionFailed, "no connection: " + networkFailure(err)}
 }
@@ -169,63 +166,58 @@ func quoted(text, behind string) string {
 	return word
 }
 
-// tlsFailure is what TLS had against a connection, or nil.
-func tlsFailure(err error) error {
-	var (
-		record    tls.RecordHeaderError
-		verify    *tls.CertificateVerificationError
-		invalid   x509.CertificateInvalidError
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		alert     *net.OpError
-	)
-	switch {
-	case errors.As(err, &record):
-		return errors.New("the answer was not TLS")
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // whose own words have the time in them
-		return errors.New("its certificate has expired, or is not valid yet")
-	case errors.As(err, &verify):
-		return verify.Err
-	case errors.As(err, &authority):
-		return authority
-	case errors.As(err, &host):
-		return host
-	case errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error"):
-		return fmt.Errorf("%s: %w", alert.Op, alert.Err)
+// tlsFailure says in words that do not vary what TLS had against a connection.
+func tlsFailure(kind neterr.Kind, cause error) string {
+	switch kind {
+	case neterr.NotTLS, neterr.NotTLSButHTTP:
+		return "the answer was not TLS"
+	case neterr.Expired: // whose own words have the time in them
+		return "its certificate has expired, or is not valid yet"
+	case neterr.HandshakeRefused:
+		if alert, ok := errors.AsType[*net.OpError](cause); ok {
+			return fmt.Sprintf("%s: %v", alert.Op, alert.Err)
+		}
 	}
-	return nil
+	return cause.Error()
 }
 
 func networkFailure(err error) string {
-	var (
-		name    *net.DNSError
-		timeout net.Error
-		op      *net.OpError
-	)
-	switch {
-	case errors.As(err, &name) && name.IsNotFound:
-		return fmt.Sprintf("there is no host %q; check redis.addresses", name.Name)
-	case errors.As(err, &name):
-		return fmt.Sprintf("the address of the host %q could not be looked up", name.Name)
-	case errors.As(err, &timeout) && timeout.Timeout():
+	switch kind, host := neterr.Network(err); kind {
+	case neterr.NoSuchHost:
+		return fmt.Sprintf("there is no host %q; check redis.addresses", host)
+	case neterr.LookupFailed:
+		return fmt.Sprintf("the address of the host %q could not be looked up", host)
+	case neterr.TimedOut:
 		return "no answer in time; check redis.addresses, network policies, and whether redis.tls fits what the port speaks"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case neterr.Refused:
 		return "it was refused; check redis.addresses, and that Redis runs"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case neterr.Closed:
 		return "it was closed by the other side; perhaps Redis wants TLS (redis.tls), is in protected mode, has reached its maxclients, or has just ended"
-	case strings.HasPrefix(err.Error(), "redis: can't parse"):
+	}
+	if strings.HasPrefix(err.Error(), "redis: can't parse") {
 		return "what answers is not Redis; check redis.addresses"
-	case errors.As(err, &op):
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Op + ": " + op.Err.Error()
 	}
 	return err.Error()
 }
 
+// Reply is the text of an error that Redis answered with, as opposed to one of the
+// connection; false if err is none.
+func Reply(err error) (text string, ok bool) {
+	reply, ok := errors.AsType[redis.Error](err)
+	if !ok {
+		return "", false
+	}
+	return reply.Error(), true
+}
+
 // IsReply says that Redis was reached and refused a command: another try over a
 // new connection would be told the same.
 func IsReply(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
+	_, ok := Reply(err)
+	return ok && !errors.Is(err, redis.Nil)
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 )
 
 // maxPatterns bounds how many patterns Redis has to compare each new key with
@@ -15,7 +17,7 @@ import (
 const maxPatterns = 8
 
 // reserved is how keys of our own begin. Nobody watches them.
-const reserved = "keepfresh:"
+const reserved = keyspace.Reserved
 
 // means are the two forms in which Redis publishes an event of a key.
 //
@@ -28,8 +30,8 @@ const reserved = "keepfresh:"
 type means int
 
 const (
-	keyspace means = iota + 1
-	keyevent
+	byKeyspace means = iota + 1
+	byKeyevent
 )
 
 // channels are the names that one database publishes under.
@@ -43,10 +45,10 @@ func channelsOf(database int) channels {
 // parse says which event of which key a message is about.
 func (c channels) parse(channel, payload string) (by means, event, key string) {
 	if key, ok := strings.CutPrefix(channel, c.space); ok {
-		return keyspace, payload, key
+		return byKeyspace, payload, key
 	}
 	if event, ok := strings.CutPrefix(channel, c.event); ok {
-		return keyevent, event, payload
+		return byKeyevent, event, payload
 	}
 	return 0, "", ""
 }

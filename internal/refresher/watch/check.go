@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 // vitals are what a server says of itself that no event tells.
@@ -77,7 +78,7 @@ func (s *session) ping(ctx context.Context) error {
 		return errInterrupted
 	}
 	if by, _ := s.choose(); by == 0 {
-		await(ctx, nil, grace)
+		_ = wake.Sleep(ctx, grace)
 	}
 	return ctx.Err()
 }

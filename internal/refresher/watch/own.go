@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 // own tells misses that our own commands caused from those of readers. PTTL,
@@ -30,7 +32,7 @@ import (
 type own struct {
 	on   atomic.Bool      // misses are wanted; without it no keys are noted
 	pass func(key string) // a reader's miss
-	ping chan struct{}    // signaled when a barrier is wanted
+	ping wake.Signal      // set when a barrier is wanted
 
 	mu      sync.Mutex
 	next    uint64              // number of the next command or pipeline
@@ -41,11 +43,11 @@ type own struct {
 	barrier uint64              // number of the last barrier
 }
 
-const barrierPrefix = "keepfresh:barrier:"
+const barrierPrefix = reserved + "barrier:"
 
 func newOwn(pass func(string)) *own {
 	return &own{
-		pass: pass, ping: make(chan struct{}, 1), flying: map[uint64]struct{}{},
+		pass: pass, ping: wake.NewSignal(), flying: map[uint64]struct{}{},
 		held: map[string]uint64{}, fresh: map[string]struct{}{}, behind: map[string]struct{}{},
 	}
 }
@@ -120,7 +122,7 @@ func (o *own) settle(number uint64, missing []string) (readers []string) {
 		o.fresh[key] = struct{}{}
 	}
 	if len(missing) > 0 {
-		signal(o.ping)
+		o.ping.Set()
 	}
 	if len(o.held) == 0 {
 		return nil
@@ -162,7 +164,7 @@ func (o *own) passed(payload string) bool {
 	if number == strconv.FormatUint(o.barrier, 10) {
 		clear(o.behind)
 		if len(o.fresh) > 0 {
-			signal(o.ping)
+			o.ping.Set()
 		}
 	}
 	return true

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 // key which is read a million times takes one place. It never makes anybody
 // wait; what it has no room for is lost, and that is told.
 type queue struct {
-	wake chan struct{}
+	wake wake.Signal
 
 	mu     sync.Mutex
 	events map[string]Kind
@@ -33,7 +35,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	return &queue{wake: make(chan struct{}, 1), events: map[string]Kind{}}
+	return &queue{wake: wake.NewSignal(), events: map[string]Kind{}}
 }
 
 func (q *queue) put(key string, kind Kind) {
@@ -53,7 +55,7 @@ func (q *queue) put(key string, kind Kind) {
 	} else {
 		q.events[key] = was.then(kind)
 	}
-	signal(q.wake)
+	q.wake.Set()
 }
 
 // take empties the queue, and says whether events were lost since the last time.
@@ -69,12 +71,4 @@ func (q *queue) take() (events []Event, lost bool) {
 	}
 	lost, q.lost = q.lost, false
 	return events, lost
-}
-
-// signal asks for something that is done once however often it is asked for.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

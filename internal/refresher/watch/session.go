@@ -14,7 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	templates "github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -146,23 +146,23 @@ func (s *session) findOut(ctx context.Context) error {
 func (s *session) choose() (by means, misses bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	space, event := s.seen[sight{keyspace, "new"}], s.seen[sight{keyevent, "new"}]
-	writes := s.seen[sight{keyspace, "set"}] || s.seen[sight{keyspace, "expire"}]
+	space, event := s.seen[sight{byKeyspace, "new"}], s.seen[sight{byKeyevent, "new"}]
+	writes := s.seen[sight{byKeyspace, "set"}] || s.seen[sight{byKeyspace, "expire"}]
 	switch {
 	case space && !s.barred && !(event && writes):
-		by = keyspace
+		by = byKeyspace
 	case event:
-		by = keyevent
+		by = byKeyevent
 	}
 	return by, s.seen[sight{by, "keymiss"}]
 }
 
 // listen subscribes to what is wanted, and ends what was on trial.
 func (s *session) listen(ctx context.Context, trial []string) error {
-	if s.by == keyspace {
+	if s.by == byKeyspace {
 		var patterns []string
 		for _, prefix := range s.want.prefixes {
-			patterns = append(patterns, s.w.channels.space+templates.EscapeGlob(prefix)+"*")
+			patterns = append(patterns, s.w.channels.space+keyspace.EscapeGlob(prefix)+"*")
 		}
 		err := s.subscribe(ctx, s.ps.PSubscribe, patterns...)
 		if err == nil {

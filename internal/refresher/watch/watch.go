@@ -41,6 +41,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 )
 
 const (
@@ -133,7 +134,7 @@ type Watcher struct {
 
 	cancel  context.CancelFunc
 	loops   sync.WaitGroup
-	changed chan struct{}
+	changed wake.Signal
 
 	mu      sync.Mutex
 	want    subject
@@ -172,7 +173,7 @@ func start(rdb *redis.Client, h Handler, log *slog.Logger, p pace) *Watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Watcher{
 		rdb: rdb, channels: channelsOf(rdb.Options().DB), h: h, log: log, pace: p, queue: newQueue(),
-		cancel: cancel, changed: make(chan struct{}, 1), decided: make(chan struct{}),
+		cancel: cancel, changed: wake.NewSignal(), decided: make(chan struct{}),
 		status: Status{Probing, "it is not known yet whether Redis sends key events"},
 	}
 	w.own = newOwn(func(key string) { w.queue.put(key, Missed) })
@@ -201,7 +202,7 @@ func (w *Watcher) Watch(interests []Interest) {
 	if isClosed(w.decided) {
 		w.decided = make(chan struct{})
 	}
-	signal(w.changed)
+	w.changed.Set()
 }
 
 // Ready returns when it is known how watching stands for what was last asked for,
@@ -231,17 +232,17 @@ func (w *Watcher) Status() Status {
 
 // run makes one subscription after the other.
 func (w *Watcher) run(ctx context.Context) {
-	await(ctx, w.changed, forever) // for the first interest
+	w.changed.Wait(ctx, forever) // for the first interest
 	pause := minPause
 	for ctx.Err() == nil {
-		await(ctx, nil, gathering)
-		drain(w.changed)
+		_ = wake.Sleep(ctx, gathering)
+		w.changed.Clear()
 		w.mu.Lock()
 		want := w.want
 		w.mu.Unlock()
 		if len(want.prefixes) == 0 {
 			w.become(want, Status{Off, "key events are not asked for"})
-			await(ctx, w.changed, forever)
+			w.changed.Wait(ctx, forever)
 			continue
 		}
 		s := newSession(w, want)
@@ -253,7 +254,7 @@ func (w *Watcher) run(ctx context.Context) {
 			continue
 		case errors.As(err, &no):
 			w.become(want, Status(no))
-			await(ctx, w.changed, vary(w.pace.tryAgain))
+			w.changed.Wait(ctx, vary(w.pace.tryAgain))
 			continue
 		case !s.proven.IsZero() && time.Since(s.proven) > maxPause:
 			pause = minPause // that it was cut is no news until it stays so
@@ -264,7 +265,7 @@ func (w *Watcher) run(ctx context.Context) {
 			pause = min(2*pause, maxPause)
 		}
 		w.log.Debug("key events were interrupted", "error", redisconn.Classify(err).Message)
-		await(ctx, w.changed, vary(pause))
+		w.changed.Wait(ctx, vary(pause))
 	}
 }
 
@@ -292,12 +293,12 @@ func (w *Watcher) become(want subject, s Status) {
 // deliver hands events over.
 func (w *Watcher) deliver(ctx context.Context) {
 	for ctx.Err() == nil {
-		await(ctx, w.queue.wake, forever)
-		await(ctx, nil, gather)
+		w.queue.wake.Wait(ctx, forever)
+		_ = wake.Sleep(ctx, gather)
 		if ctx.Err() != nil {
 			return
 		}
-		drain(w.queue.wake)
+		w.queue.wake.Clear()
 		events, lost := w.queue.take()
 		if lost {
 			w.log.Info("more key events came than could be taken in; listing anew")
@@ -320,23 +321,5 @@ func isClosed(c chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-func drain(c chan struct{}) {
-	select {
-	case <-c:
-	default:
-	}
-}
-
-// await returns after d, or earlier on a signal or at the end of ctx.
-func await(ctx context.Context, c <-chan struct{}, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-c:
-	case <-t.C:
 	}
 }
