@@ -61,7 +61,7 @@ func (x explanation) keyspace(out *cachev1alpha1.KeyExplanationStatus) *cachev1a
 	var why []string
 	for i := range x.policy.Spec.Keyspaces {
 		k := &x.policy.Spec.Keyspaces[i]
-		d, err := refresher.Describe(k.Key, k.Loader.HTTP.URL, k.Loader.HTTP.Batch != nil, x.question.Key)
+		d, err := refresher.Describe(k.Key, httpLoader(&x.policy.Spec, k), x.question.Key)
 		if err != nil {
 			why = append(why, fmt.Sprintf("%s (%s): %v", k.Name, k.Key, err))
 			continue
@@ -69,7 +69,7 @@ func (x explanation) keyspace(out *cachev1alpha1.KeyExplanationStatus) *cachev1a
 		for _, p := range d.Params {
 			out.Parameters = append(out.Parameters, cachev1alpha1.KeyParameter{Name: p.Name, Value: p.Value})
 		}
-		out.Loader = &cachev1alpha1.KeyLoader{Method: d.Method, URL: clip(d.URL, 4096), Problem: shorten(d.Problem)}
+		out.Loader = &cachev1alpha1.KeyLoader{Method: d.Method, URL: clip(d.Address, 4096), Problem: shorten(d.Problem)}
 		return k
 	}
 	out.Reason = cachev1alpha1.ExplainedNoTemplateMatches

@@ -12,7 +12,7 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -118,12 +118,6 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 		MaxNotFound:   int(k.MaxNotFoundPercent),
 		OnMiss:        refresher.OnMiss(k.OnMiss),
 		KeyEvents:     refresher.KeyEvents(spec.Redis.KeyEvents),
-		Loader: loader.HTTP{
-			URL:          k.Loader.HTTP.URL,
-			Timeout:      k.EffectiveTimeout(spec),
-			BatchSize:    k.Loader.HTTP.EffectiveBatchSize(),
-			MaxBodyBytes: k.Loader.HTTP.MaxBodyBytes,
-		},
 	}
 	if k.Source != nil {
 		out.Keys = k.Source.Keys
@@ -131,14 +125,26 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 	if k.Loader.MaxPerSecond != nil {
 		out.MaxPerSecond = int(*k.Loader.MaxPerSecond)
 	}
+	loads := httpLoader(spec, k)
 	for _, h := range k.Loader.HTTP.Headers {
 		value, err := header(h, s)
 		if err != nil {
 			return out, err
 		}
-		out.Loader.Headers = append(out.Loader.Headers, loader.Header{Name: h.Name, Value: value})
+		loads.Headers = append(loads.Headers, httploader.Header{Name: h.Name, Value: value})
 	}
+	out.Loader = loads
 	return out, nil
+}
+
+// httpLoader is a keyspace's loader without its headers, which may be secret.
+func httpLoader(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace) httploader.Config {
+	return httploader.Config{
+		URL:          k.Loader.HTTP.URL,
+		Timeout:      k.EffectiveTimeout(spec),
+		BatchSize:    k.Loader.HTTP.EffectiveBatchSize(),
+		MaxBodyBytes: k.Loader.HTTP.MaxBodyBytes,
+	}
 }
 
 // withoutLineBreak is a credential without the line break in which a Secret often ends

@@ -12,7 +12,11 @@ import (
 
 	cachev1alpha1 "github.com/keepfresh/keepfresh/api/v1alpha1"
 	"github.com/keepfresh/keepfresh/internal/refresher"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
+
+// loads is how a keyspace is loaded.
+func loads(k refresher.Keyspace) httploader.Config { return k.Loader.(httploader.Config) }
 
 func TestPlan(t *testing.T) {
 	ca := newAuthority(t)
@@ -70,7 +74,7 @@ func TestPlan(t *testing.T) {
 			check: func(p refresher.Plan) bool {
 				k := first(p)
 				return k.Expire == time.Minute && k.DueAfter == 37200*time.Millisecond && k.GuardTimeout == 6*time.Second &&
-					k.Loader.Timeout == 5*time.Second && k.Loader.BatchSize == 0 && k.MaxConcurrent == 6 && k.MaxPerSecond == 0 &&
+					loads(k).Timeout == 5*time.Second && loads(k).BatchSize == 0 && k.MaxConcurrent == 6 && k.MaxPerSecond == 0 &&
 					k.OnNotFound == refresher.Delete && len(k.Keys) == 0
 			},
 		},
@@ -90,12 +94,12 @@ func TestPlan(t *testing.T) {
 				return k.Expire == 10*time.Second && k.DueAfter == 5*time.Second && k.GuardTimeout == 2*time.Second &&
 					k.OnMiss == refresher.Rebuild && k.KeyEvents == refresher.Configure &&
 					k.OnNotFound == refresher.Keep && k.MaxNotFound == 55 && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
-					k.Loader.Timeout == time.Second && k.Loader.MaxBodyBytes == 512 && k.Loader.BatchSize == 50 && len(k.Keys) == 1
+					loads(k).Timeout == time.Second && loads(k).MaxBodyBytes == 512 && loads(k).BatchSize == 50 && len(k.Keys) == 1
 			},
 		},
 		"a loader without a timeout is given no more than the guardTimeout": {
 			change: func(p *cachev1alpha1.CachePolicy) { p.Spec.GuardTimeout = span(3 * time.Second) },
-			check:  func(p refresher.Plan) bool { return first(p).Loader.Timeout == 3*time.Second },
+			check:  func(p refresher.Plan) bool { return loads(first(p)).Timeout == 3*time.Second },
 		},
 		"a policy that passed through no API server has the schema's defaults": {
 			change: func(p *cachev1alpha1.CachePolicy) { p.Spec.RefreshRatio, p.Spec.GuardTimeout = "", nil },
@@ -160,15 +164,15 @@ func TestPlan(t *testing.T) {
 			change: func(p *cachev1alpha1.CachePolicy) {
 				p.Spec.Keyspaces[0].Loader.HTTP.Headers = []cachev1alpha1.HTTPHeader{{Name: "Accept", Value: new("text/plain")}}
 			},
-			check: func(p refresher.Plan) bool { return first(p).Loader.Headers[0].Value == "text/plain" },
+			check: func(p refresher.Plan) bool { return loads(first(p)).Headers[0].Value == "text/plain" },
 		},
 		"a header's value comes from a Secret": {
 			change: token, secrets: secrets{"api": secretOf(map[string]string{"token": "Bearer pa55"})},
-			check: func(p refresher.Plan) bool { return first(p).Loader.Headers[0].Value == "Bearer pa55" },
+			check: func(p refresher.Plan) bool { return loads(first(p)).Headers[0].Value == "Bearer pa55" },
 		},
 		"a line break at the end of a header's Secret is dropped": {
 			change: token, secrets: secrets{"api": secretOf(map[string]string{"token": "Bearer pa55\r\n"})},
-			check: func(p refresher.Plan) bool { return first(p).Loader.Headers[0].Value == "Bearer pa55" },
+			check: func(p refresher.Plan) bool { return loads(first(p)).Headers[0].Value == "Bearer pa55" },
 		},
 		"a line break within a header's Secret is refused": {
 			change: token, secrets: secrets{"api": secretOf(map[string]string{"token": "pa55\nX-Evil: 1"})},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/redis/go-redis/v9"
+
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
 
 const batchSize = 100
@@ -50,8 +52,7 @@ var batchVsFloor = benchmark{
 	rows: map[string]bar{"batch_vs_floor": {0.28, true}},
 	run: func(ctx context.Context, s *stage) (map[string]measured, error) {
 		plan := s.plan()
-		plan.Keyspaces[0].Loader.URL = s.loader + "/batch"
-		plan.Keyspaces[0].Loader.BatchSize = batchSize
+		plan.Keyspaces[0].Loader = httploader.Config{URL: s.loader + "/batch", BatchSize: batchSize}
 		engine, floor, err := s.compare(ctx, plan, bareBatches)
 		if err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -25,7 +25,7 @@ func (s *stage) plan() refresher.Plan {
 		Keyspaces: []refresher.Keyspace{{
 			Name: "products", Key: "product:{id}",
 			Expire: lifetime, DueAfter: lifetime * 62 / 100, GuardTimeout: 6 * time.Second,
-			Loader:        loader.HTTP{URL: s.loader + "/{key}"},
+			Loader:        httploader.Config{URL: s.loader + "/{key}"},
 			MaxConcurrent: concurrency,
 		}},
 	}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/redistest"
 	"github.com/keepfresh/keepfresh/internal/refresher"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -111,7 +111,7 @@ func plan(addr, url string) refresher.Plan {
 		Keyspaces: []refresher.Keyspace{{
 			Name: "products", Key: "product:{id}",
 			Expire: expire, DueAfter: expire * 62 / 100, GuardTimeout: 6 * time.Second,
-			Loader:        loader.HTTP{URL: url + "/{id}", Timeout: 2 * time.Second},
+			Loader:        httploader.Config{URL: url + "/{id}", Timeout: 2 * time.Second},
 			MaxConcurrent: 64,
 		}},
 	}

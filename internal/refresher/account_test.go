@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
 func TestASampleCountsOnlyWhatTheLaneDidNotKnow(t *testing.T) {
@@ -32,7 +33,7 @@ func TestASampleCountsOnlyWhatTheLaneDidNotKnow(t *testing.T) {
 			if c.kept {
 				k.Keys = []string{"product:1"}
 			}
-		}))
+		}), loader.Environment{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/schedule"
 )
 
 // batchLane is a lane of keys of a batch loader that nothing runs.
 func batchLane(t *testing.T, keys, size int, expire, dueAfter time.Duration) *lane {
 	set, err := compile(Keyspace{Name: "products", Key: "{id}", Expire: expire, DueAfter: dueAfter, GuardTimeout: time.Second,
-		MaxConcurrent: 6, Loader: loader.HTTP{URL: "http://shop/x", Timeout: time.Second, BatchSize: size}})
+		MaxConcurrent: 6, Loader: &httploader.Config{URL: "http://shop/x", Timeout: time.Second, BatchSize: size}}, loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

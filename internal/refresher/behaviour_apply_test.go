@@ -24,7 +24,7 @@ func TestAPlanThatCannotBeWorkedOnChangesNothing(t *testing.T) {
 		"a template without an end":              func(k *Keyspace) { k.Key = "product:{id" },
 		"a source key of another family":         func(k *Keyspace) { k.Keys = []string{"price:1"} },
 		"a source key that is Keepfresh's own":   func(k *Keyspace) { k.Key, k.Keys = "{+any}", []string{"keepfresh:guard:x"} },
-		"a URL with a placeholder the key lacks": func(k *Keyspace) { k.Loader.URL = w.backend.URL + "/{sku}" },
+		"a URL with a placeholder the key lacks": func(k *Keyspace) { web(k).URL = w.backend.URL + "/{sku}" },
 		"due only when it has expired":           func(k *Keyspace) { k.DueAfter = k.Expire },
 		"due at once":                            func(k *Keyspace) { k.DueAfter = 0 },
 		"no time for a rebuild":                  func(k *Keyspace) { k.GuardTimeout = 0 },
@@ -117,7 +117,7 @@ func TestAnUpdateKeepsWhatIsKnown(t *testing.T) {
 	w.apply(e, w.plan(w.keyspace(long)))
 	eventually(t, "all are known", 10*time.Second, func() bool { return products(e).Fresh == 20 })
 
-	moved := func(k *Keyspace) { k.Loader.URL = other.URL + "/{id}" }
+	moved := func(k *Keyspace) { web(k).URL = other.URL + "/{id}" }
 	w.apply(e, w.plan(w.keyspace(long, moved)))
 	time.Sleep(300 * time.Millisecond)
 	if n := w.backend.total() + other.total(); n > 0 {
@@ -140,7 +140,7 @@ func TestALoadFromBeforeAnUpdateDoesNotExpire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1500*time.Millisecond)
 	slow := func(k *Keyspace) {
-		k.Keys, k.GuardTimeout, k.Loader.Timeout = []string{"product:1"}, 5*time.Second, 5*time.Second
+		k.Keys, k.GuardTimeout, web(k).Timeout = []string{"product:1"}, 5*time.Second, 5*time.Second
 	}
 	short := func(k *Keyspace) { k.Expire, k.DueAfter = 4*time.Second, 2*time.Second }
 	e := w.engine(Options{})

@@ -46,7 +46,7 @@ func TestAKeyThatHangsHarmsEverFewer(t *testing.T) {
 	w.overdue(append(names("product:", keys), poison))
 	e := w.engine(Options{})
 	w.apply(e, w.plan(w.keyspace(long, func(k *Keyspace) {
-		k.Loader.URL, k.Loader.BatchSize, k.Loader.Timeout = w.backend.URL, 64, time.Second
+		web(k).URL, web(k).BatchSize, web(k).Timeout = w.backend.URL, 64, time.Second
 		k.GuardTimeout, k.MaxPerSecond = time.Second, 2 // what has failed meets again
 	})))
 	eventually(t, "it is tried three times", 20*time.Second, func() bool {

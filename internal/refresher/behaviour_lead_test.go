@@ -24,7 +24,7 @@ func TestKeysOfASlowLoaderComeEarlyEnough(t *testing.T) {
 	e := w.engine(Options{})
 	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) {
 		k.Keys, k.Expire, k.DueAfter, k.GuardTimeout = keys, 3*time.Second, 2*time.Second, 3*time.Second
-		k.Loader.Timeout = 3 * time.Second
+		web(k).Timeout = 3 * time.Second
 	})))
 	eventually(t, "all are filled", 10*time.Second, func() bool { return firstMissing(t, w.rdb, keys) == "" })
 	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
@@ -104,8 +104,8 @@ func TestALoaderThatIsTooSlowIsToldOf(t *testing.T) {
 			keys := names("product:", 400)
 			w.apply(e, w.plan(w.keyspace(func(k *Keyspace) {
 				k.Keys, k.Expire, k.DueAfter, k.MaxConcurrent = keys, 6*time.Second, 4*time.Second, c.concurrent
-				if k.Loader.BatchSize = c.batch; c.batch > 0 {
-					k.Loader.URL = w.backend.URL
+				if web(k).BatchSize = c.batch; c.batch > 0 {
+					web(k).URL = w.backend.URL
 				}
 			})))
 			// 400 keys in 4 s are needed; 2 in 32 ms, or 20 in 320, are loaded.

@@ -31,7 +31,7 @@ func TestOnDemandEveryKeyIsRefreshedOnceThoughItIsFresh(t *testing.T) {
 	}
 	e := w.engine(Options{})
 	plan := w.plan(w.keyspace(long), w.keyspace(long, func(k *Keyspace) {
-		k.Name, k.Key, k.Keys, k.Loader.URL = "kept", "kept:{id}", names("kept:", keys), w.backend.URL+"/kept/{id}"
+		k.Name, k.Key, k.Keys, web(k).URL = "kept", "kept:{id}", names("kept:", keys), w.backend.URL+"/kept/{id}"
 	}))
 	// The first token comes before the first listing: it waits for it.
 	w.refresh(e, plan, "first")
@@ -113,7 +113,7 @@ func TestOnDemandOnlyTheKeyspacesThatAreMeantAreRefreshed(t *testing.T) {
 	}
 	e := w.engine(Options{})
 	plan := w.plan(w.keyspace(long), w.keyspace(long, func(k *Keyspace) {
-		k.Name, k.Key, k.Loader.URL = "pages", "page:{id}", w.backend.URL+"/pages/{id}"
+		k.Name, k.Key, web(k).URL = "pages", "page:{id}", w.backend.URL+"/pages/{id}"
 	}))
 	plan.RefreshOnly = []string{"pages", "nosuch"}
 	w.refresh(e, plan, "pages only")
@@ -165,7 +165,7 @@ func TestOnDemandALoadFromBeforeTheRequestDoesNotCount(t *testing.T) {
 		w.set(key, "from the application", time.Minute)
 	}
 	e := w.engine(Options{})
-	plan := w.plan(w.keyspace(long, func(k *Keyspace) { k.GuardTimeout, k.Loader.Timeout = 20*time.Second, 20*time.Second }))
+	plan := w.plan(w.keyspace(long, func(k *Keyspace) { k.GuardTimeout, web(k).Timeout = 20*time.Second, 20*time.Second }))
 	w.refresh(e, plan, "first")
 	eventually(t, "loads run", 10*time.Second, func() bool { return w.backend.total() == 4 })
 	content.Store("new")

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
 // Two engines keep the same keys, as two replicas of the operator do. Loads take
@@ -63,7 +65,7 @@ func TestTwoEnginesOnOnePolicyBothFindItFresh(t *testing.T) {
 
 func TestAGuardThatIsHeldIsNoFailureAndNoSuccess(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace())
+	set, err := compile(w.keyspace(), loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestAStormOfNotFoundEmptiesNoCache(t *testing.T) {
 	for what, change := range map[string]func(*Keyspace){
 		"the application's keys": func(*Keyspace) {},
 		"kept keys":              func(k *Keyspace) { k.Keys = names("product:", keys) },
-		"batches":                func(k *Keyspace) { k.Loader.BatchSize = 50 },
+		"batches":                func(k *Keyspace) { web(k).BatchSize = 50 },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -43,8 +43,8 @@ func TestAStormOfNotFoundEmptiesNoCache(t *testing.T) {
 			e := w.engine(Options{Registerer: registry})
 			plan := w.plan(w.keyspace(func(k *Keyspace) {
 				k.Expire, k.DueAfter = time.Minute, 6*time.Second // and so is the longest backoff
-				if change(k); k.Loader.BatchSize > 0 {
-					k.Loader.URL = w.backend.URL
+				if change(k); web(k).BatchSize > 0 {
+					web(k).URL = w.backend.URL
 				}
 			}))
 			w.apply(e, plan)
@@ -55,7 +55,7 @@ func TestAStormOfNotFoundEmptiesNoCache(t *testing.T) {
 			w.refresh(e, plan, "amid")
 			eventually(t, "all are asked for", 30*time.Second, func() bool { return refreshed(e) == "amid" })
 			there := w.count("product:*")
-			if there < keys-most || there == keys && plan.Keyspaces[0].Loader.BatchSize == 0 { // a batch is counted before any of it is deleted
+			if there < keys-most || there == keys && web(&plan.Keyspaces[0]).BatchSize == 0 { // a batch is counted before any of it is deleted
 				t.Errorf("%d of %d keys are deleted, want some, and at most %d", keys-there, keys, most)
 			}
 			eventually(t, "that is told", 10*time.Second, func() bool { return products(e).LoadersState == ManyNotFound })

@@ -155,7 +155,7 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	defer e.tenants.release(id.Namespace)
 	sets := make([]*settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		if sets[i], err = old.settings(k, loader.WithEgress(e.opts.Egress.For(id.Namespace)), loader.WithRoom(room)); err != nil {
+		if sets[i], err = old.settings(k, loader.Environment{Egress: e.opts.Egress.For(id.Namespace), Room: room}); err != nil {
 			return err
 		}
 	}
@@ -204,13 +204,13 @@ func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*settings) (moved
 }
 
 // settings compiles a keyspace, or returns what is in use if it is the same.
-func (p *policy) settings(k Keyspace, opts ...loader.Option) (*settings, error) {
+func (p *policy) settings(k Keyspace, env loader.Environment) (*settings, error) {
 	for _, was := range p.plan.Keyspaces {
 		if was.Name == k.Name && equal(was, k) {
 			return p.lanes[k.Name].view.Load().set, nil
 		}
 	}
-	return compile(k, opts...)
+	return compile(k, env)
 }
 
 func (e *Engine) start(id ID, set *settings, srv *server, token string) *lane {

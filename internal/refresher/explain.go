@@ -239,18 +239,16 @@ func (r *recent) of(key string, loaded time.Time, failures int) *KeyOutcome {
 
 // Description is what a keyspace alone says of a key.
 type Description struct {
-	Params  []Param
-	Method  string
-	URL     string
-	Problem string // why there is no URL, if so
+	Params []Param
+	loader.Request
 }
 
 // Param is a placeholder and what it stands for.
 type Param struct{ Name, Value string }
 
-// Describe takes a key apart by a keyspace's template, and makes the URL of its
-// loader, which may be one of batches. Where the key does not match, the error says why.
-func Describe(template, url string, batch bool, key string) (Description, error) {
+// Describe takes a key apart by a keyspace's template, and tells what its loader would
+// be asked for. Where the key does not match, the error says why.
+func Describe(template string, kind loader.Kind, key string) (Description, error) {
 	t, err := keyspace.Parse(template)
 	if err != nil {
 		return Description{}, err
@@ -259,13 +257,17 @@ func Describe(template, url string, batch bool, key string) (Description, error)
 	if !ok {
 		return Description{}, mismatch(t, key)
 	}
-	out := Description{Method: loader.Method(batch)}
+	var out Description
 	for i, name := range t.Names() {
 		out.Params = append(out.Params, Param{name, values[i]})
 	}
-	if out.URL, err = loader.URL(t, url, key); err != nil {
+	source, err := kind.Open(t, loader.Environment{})
+	if err != nil {
 		out.Problem = err.Error()
+		return out, nil
 	}
+	defer source.Close()
+	out.Request = source.Describe(key)
 	return out, nil
 }
 

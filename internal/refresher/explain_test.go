@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
 
 func TestWhyAKeyDoesNotMatch(t *testing.T) {
@@ -24,19 +26,19 @@ func TestWhyAKeyDoesNotMatch(t *testing.T) {
 		{"page:home", "page:home2", "is different"},
 		{"page:{+x}:b", "page:1:c", "is different"},
 	} {
-		if _, err := Describe(c.template, "http://host/", false, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Describe(c.template, httploader.Config{URL: "http://host/"}, c.key); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s, %s: %v, want %q", c.template, c.key, err, c.want)
 		}
 	}
 }
 
 func TestAKeyIsTakenApart(t *testing.T) {
-	d, err := Describe("a:{x}:{+y}", "http://host/{x}?all={+y}", false, "a:1/2:3:4")
-	if err != nil || fmt.Sprint(d.Params) != "[{x 1/2} {y 3:4}]" || d.URL != "http://host/1%2F2?all=3:4" || d.Method != "GET" || d.Problem != "" {
+	d, err := Describe("a:{x}:{+y}", httploader.Config{URL: "http://host/{x}?all={+y}"}, "a:1/2:3:4")
+	if err != nil || fmt.Sprint(d.Params) != "[{x 1/2} {y 3:4}]" || d.Address != "http://host/1%2F2?all=3:4" || d.Method != "GET" || d.Problem != "" {
 		t.Errorf("%+v, %v", d, err)
 	}
-	d, err = Describe("a:{x}", "http://host/{x}", false, "a:..")
-	if err != nil || d.URL != "" || !strings.Contains(d.Problem, "path segment") {
+	d, err = Describe("a:{x}", httploader.Config{URL: "http://host/{x}"}, "a:..")
+	if err != nil || d.Address != "" || !strings.Contains(d.Problem, "path segment") {
 		t.Errorf("a key that makes no URL: %+v, %v", d, err)
 	}
 }
@@ -73,7 +75,7 @@ func TestHowRebuildsEndedIsRememberedOfSoManyKeys(t *testing.T) {
 
 func TestHowAKeyStands(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace()) // stale with 760 ms left
+	set, err := compile(w.keyspace(), loader.Environment{}) // stale with 760 ms left
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
 // A listing reads a TTL, a rebuild commits, and only then the lane hears of the
 // listing: what it says is older than what the lane knows.
 func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace())
+	set, err := compile(w.keyspace(), loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func TestAListingThatWasOvertakenByARebuildIsNotBelieved(t *testing.T) {
 
 func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace(func(k *Keyspace) { k.Keys = []string{"product:1"} }))
+	set, err := compile(w.keyspace(func(k *Keyspace) { k.Keys = []string{"product:1"} }), loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestAKeyThatExpiresWhileItsLoaderFailsStaysLate(t *testing.T) {
 // well again, nor bring it forward, until it is due.
 func TestAKeyThatIsWrittenAfterItFailedFailsNoMore(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace())
+	set, err := compile(w.keyspace(), loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestAKeyThatIsWrittenAfterItFailedFailsNoMore(t *testing.T) {
 			l.found([]discover.Found{{Key: "product:1", TTL: discover.NoExpiry, At: now.Add(time.Millisecond)}}, 0)
 		}, 0},
 		"its keyspace has other lifetimes": {func(l *lane) {
-			other, err := compile(w.keyspace(func(k *Keyspace) { k.Expire *= 2 }))
+			other, err := compile(w.keyspace(func(k *Keyspace) { k.Expire *= 2 }), loader.Environment{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +110,7 @@ func TestAKeyThatIsWrittenAfterItFailedFailsNoMore(t *testing.T) {
 // SCAN need not return a key that was not there when it began.
 func TestAKeyThatAppearsDuringAListingIsNotForgotten(t *testing.T) {
 	w := newWorld(t, 0)
-	set, err := compile(w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }))
+	set, err := compile(w.keyspace(func(k *Keyspace) { k.OnMiss = Rebuild }), loader.Environment{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/keepfresh/keepfresh/internal/redistest"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -207,7 +207,7 @@ func (w *world) keyspace(change ...func(*Keyspace)) Keyspace {
 	k := Keyspace{
 		Name: "products", Key: "product:{id}",
 		Expire: 2 * time.Second, DueAfter: 1240 * time.Millisecond, GuardTimeout: time.Second,
-		Loader:        loader.HTTP{URL: w.backend.URL + "/{id}", Timeout: time.Second},
+		Loader:        &httploader.Config{URL: w.backend.URL + "/{id}", Timeout: time.Second},
 		MaxConcurrent: 6, OnNotFound: Delete,
 	}
 	for _, c := range change {
@@ -215,6 +215,9 @@ func (w *world) keyspace(change ...func(*Keyspace)) Keyspace {
 	}
 	return k
 }
+
+// web is the loader of a keyspace, to be changed.
+func web(k *Keyspace) *httploader.Config { return k.Loader.(*httploader.Config) }
 
 func (w *world) plan(keyspaces ...Keyspace) Plan {
 	return Plan{Redis: redisconn.Config{Address: w.redis.Addr}, Keyspaces: keyspaces}

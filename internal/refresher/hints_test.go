@@ -16,6 +16,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
@@ -99,7 +100,7 @@ func TestAKeyThatNeverExpiresIsNotLookedAtForGood(t *testing.T) {
 		defer func() { _ = rdb.Close() }()
 		rdb.AddHook(neverExpires{&asked})
 		set, err := compile(Keyspace{Name: "products", Key: "product:{id}", Expire: time.Hour, DueAfter: 40 * time.Minute, GuardTimeout: time.Second,
-			Loader: loader.HTTP{URL: "http://loader/{id}", Timeout: time.Second}})
+			Loader: &httploader.Config{URL: "http://loader/{id}", Timeout: time.Second}}, loader.Environment{})
 		if err != nil {
 			t.Fatal(err)
 		}

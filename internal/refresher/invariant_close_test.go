@@ -32,7 +32,7 @@ func TestInvariant7Close(t *testing.T) {
 			e := w.engine(Options{})
 			w.apply(e, w.plan(w.keyspace(func(k *Keyspace) {
 				k.Keys, k.MaxConcurrent = names("product:", 100), concurrent
-				k.Expire, k.DueAfter, k.GuardTimeout, k.Loader.Timeout = 100*time.Second, 60*time.Second, 30*time.Second, 30*time.Second
+				k.Expire, k.DueAfter, k.GuardTimeout, web(k).Timeout = 100*time.Second, 60*time.Second, 30*time.Second, 30*time.Second
 			})))
 			eventually(t, "loads run", 10*time.Second, func() bool { return w.backend.total() == concurrent })
 			if n := len(guards(t, w.rdb)); n != concurrent {
@@ -83,7 +83,7 @@ func TestRemoveCutsLoadsOffAndReleasesGuards(t *testing.T) {
 	w := newWorld(t, 20*time.Second)
 	e := w.engine(Options{})
 	slow := func(k *Keyspace) {
-		k.Keys, k.GuardTimeout, k.Loader.Timeout = names("product:", 20), 30*time.Second, 30*time.Second
+		k.Keys, k.GuardTimeout, web(k).Timeout = names("product:", 20), 30*time.Second, 30*time.Second
 	}
 	w.apply(e, w.plan(w.keyspace(slow)))
 	eventually(t, "loads run", 10*time.Second, func() bool { return w.backend.total() == 6 })

@@ -33,9 +33,9 @@ func TestInvariant4ABadLoaderHarmsItsOwnKeyspaceOnly(t *testing.T) {
 		b.answer(misbehave)
 		backends[name] = b
 		keyspaces = append(keyspaces, w.keyspace(func(k *Keyspace) {
-			k.Name, k.Key, k.Loader.URL = name, name+":{id}", b.URL+"/{id}"
+			k.Name, k.Key, web(k).URL = name, name+":{id}", b.URL+"/{id}"
 			k.Expire, k.DueAfter, k.GuardTimeout = time.Minute, 30*time.Second, 500*time.Millisecond
-			k.Loader.Timeout, k.Loader.MaxBodyBytes = 300*time.Millisecond, 64<<10
+			web(k).Timeout, web(k).MaxBodyBytes = 300*time.Millisecond, 64<<10
 		}))
 		for _, key := range names(name+":", badKeys) {
 			w.set(key, "from the application", 25*time.Second)

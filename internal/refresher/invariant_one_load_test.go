@@ -36,7 +36,7 @@ func TestInvariant1OneLoadOfAKeyAtATime(t *testing.T) {
 	metrics := prometheus.NewRegistry()
 	plan := w.plan(w.keyspace(func(k *Keyspace) {
 		k.Keys = names("product:", keys)
-		k.Expire, k.DueAfter, k.GuardTimeout, k.Loader.Timeout = 10*time.Second, 2*time.Second, 5*time.Second, 5*time.Second
+		k.Expire, k.DueAfter, k.GuardTimeout, web(k).Timeout = 10*time.Second, 2*time.Second, 5*time.Second, 5*time.Second
 		k.MaxConcurrent = 12
 	}))
 	start := func(r prometheus.Registerer, address string) *Engine {

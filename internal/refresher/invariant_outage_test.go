@@ -32,7 +32,7 @@ func newOutage(t *testing.T) *outage {
 	o.e = o.engine(Options{OnChange: func(ID) { o.told.Add(1) }, Lease: time.Second})
 	life := func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 2*time.Second }
 	o.apply(o.e, o.plan(o.keyspace(life), o.keyspace(life, func(k *Keyspace) {
-		k.Name, k.Key, k.Keys, k.Loader.URL = "kept", "kept:{id}", o.kept, o.backend.URL+"/kept/{id}"
+		k.Name, k.Key, k.Keys, web(k).URL = "kept", "kept:{id}", o.kept, o.backend.URL+"/kept/{id}"
 	})))
 	eventually(t, "all keys are there and known", 10*time.Second, func() bool {
 		return firstMissing(t, o.rdb, o.kept) == "" && products(o.e).Keys == outageKeys && inspect(t, o.e, "kept").Fresh == outageKeys

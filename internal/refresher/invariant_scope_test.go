@@ -91,7 +91,7 @@ func TestInvariant9ATemplateForAllKeysSparesGuards(t *testing.T) {
 		w.set(key, "from the application", 2*time.Second)
 	}
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Key, k.Loader.URL = "{+any}", w.backend.URL+"/{any}" })))
+	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Key, web(k).URL = "{+any}", w.backend.URL+"/{any}" })))
 	eventually(t, "the others are refreshed", 10*time.Second, func() bool {
 		return w.backend.count("a") > 2 && w.backend.count("b:c") > 2 && w.backend.count("keepfreshly") > 2 && w.backend.count("with space") > 2
 	})

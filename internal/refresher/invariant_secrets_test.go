@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keepfresh/keepfresh/internal/redistest"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -78,7 +78,7 @@ func TestInvariant8NoSecretGetsOut(t *testing.T) {
 				Keyspaces: []Keyspace{{
 					Name: "products", Key: "product:{id}", Keys: names("product:", 3),
 					Expire: 2 * time.Second, DueAfter: time.Second, GuardTimeout: time.Second,
-					Loader: loader.HTTP{URL: b.URL + "/{id}", Headers: []loader.Header{{Name: "Authorization", Value: headerSecret}}},
+					Loader: &httploader.Config{URL: b.URL + "/{id}", Headers: []httploader.Header{{Name: "Authorization", Value: headerSecret}}},
 				}},
 			}
 			if err := e.Apply(catalog, plan); err != nil {
@@ -208,11 +208,11 @@ func TestInvariant8NoSecretInAnErrorOfApply(t *testing.T) {
 	pemKey := redisconn.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	k := Keyspace{
 		Name: "products", Key: "product:{id}", Expire: 2 * time.Second, DueAfter: time.Second, GuardTimeout: time.Second,
-		Loader: loader.HTTP{URL: "http://localhost/{id}"},
+		Loader: &httploader.Config{URL: "http://localhost/{id}"},
 	}
 	header := func(name, value string) Keyspace {
 		k := k
-		k.Loader.Headers = []loader.Header{{Name: name, Value: value}}
+		web(&k).Headers = []httploader.Header{{Name: name, Value: value}}
 		return k
 	}
 	for what, plan := range map[string]Plan{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
 
 // Whatever the distribution, what a tail foresees lies between the percentiles
@@ -101,7 +102,7 @@ func TestCapacity(t *testing.T) {
 		"a limit is one of calls":                {time.Second, 20, 3, 50, 150},
 	} {
 		set, err := compile(Keyspace{Key: "p:{id}", Expire: 2 * minute, DueAfter: minute, GuardTimeout: minute,
-			MaxConcurrent: c.concurrent, MaxPerSecond: c.most, Loader: loader.HTTP{URL: "http://shop/x", Timeout: minute, BatchSize: c.batch}})
+			MaxConcurrent: c.concurrent, MaxPerSecond: c.most, Loader: &httploader.Config{URL: "http://shop/x", Timeout: minute, BatchSize: c.batch}}, loader.Environment{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,15 +4,16 @@
 package refresher
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/wake"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
@@ -225,57 +226,64 @@ func (m *machine) change() {
 	m.update(m.compile(k), m.l.force.token)
 }
 
-// RoundTrip is the loader.
-func (m *machine) RoundTrip(r *http.Request) (*http.Response, error) {
-	keys := []string{r.URL.Query().Get("key")}
-	if r.Body != nil {
-		var asked struct{ Keys []string }
-		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-			m.failed("a question that is no JSON: %v", err)
-		}
-		keys = asked.Keys
-	}
+// machineLoader is the loader: a source of another kind than HTTP.
+type machineLoader struct {
+	m     *machine
+	batch int // keys per call
+}
+
+// machineTimeout is that of a call.
+const machineTimeout = time.Second
+
+func (l machineLoader) Open(*keyspace.Template, loader.Environment) (loader.Source, error) {
+	return l, nil
+}
+func (l machineLoader) BatchSize() int { return l.batch }
+func (l machineLoader) Describe(key string) loader.Request {
+	return loader.Request{Method: "LOAD", Address: key}
+}
+func (l machineLoader) Close() {}
+
+// Load answers for each key, or fails as a whole.
+func (l machineLoader) Load(ctx context.Context, keys []string) []loader.Result {
+	m, results := l.m, make([]loader.Result, len(keys))
+	ctx, cancel := context.WithTimeout(ctx, machineTimeout)
+	defer cancel()
 	m.called(keys)
-	values, failed, err := m.load(r, keys)
+	values, failure := m.load(ctx, keys)
 	m.answered(values, keys)
-	if err != nil {
-		return nil, err
+	if failure != nil {
+		failure.WholeCall = true
+		loader.FailAll(results, failure)
+		return results
 	}
-	status, body := http.StatusOK, []byte("a value")
-	switch {
-	case r.Body != nil:
-		unknown := []string{}
-		for _, key := range keys {
-			if _, ok := values[key]; !ok {
-				unknown = append(unknown, key)
-			}
-		}
-		body, _ = json.Marshal(map[string]any{"values": values, "notFound": unknown})
-	case len(values) == 0:
-		status = http.StatusNotFound
-	}
-	h := http.Header{}
-	if failed {
-		status = http.StatusInternalServerError
-		if m.pick(8) == 0 {
-			status = http.StatusServiceUnavailable
-			h.Set("Retry-After", "2")
+	for i, key := range keys {
+		results[i] = loader.Result{Value: []byte("a value")}
+		if !values[key] {
+			results[i] = loader.Result{Err: loader.Failf(loader.NotFound, "there is no such key")}
 		}
 	}
-	return &http.Response{StatusCode: status, Header: h, Request: r, ContentLength: int64(len(body)),
-		ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(bytes.NewReader(body))}, nil
+	return results
 }
 
 // load takes its time, in which the application may write. Keys that are not in
 // values are unknown.
-func (m *machine) load(r *http.Request, keys []string) (values map[string]string, failed bool, err error) {
+func (m *machine) load(ctx context.Context, keys []string) (values map[string]bool, failure *loader.Error) {
 	mood := m.mood()
 	took := time.Duration(1 + m.pick(int(mood.slow)))
 	if m.chance(mood.hangs) {
 		took = time.Minute
 	}
-	if !pause(r, took/2) {
-		return nil, true, r.Context().Err()
+	late := func(err error) *loader.Error {
+		e := loader.Failf(loader.Timeout, "no answer in time")
+		if errors.Is(err, context.Canceled) {
+			e = loader.Failf(loader.Canceled, "cancelled")
+		}
+		e.Err, e.MayBeOneKey = err, e.Reason == loader.Timeout
+		return e
+	}
+	if err := wake.Sleep(ctx, took/2); err != nil {
+		return nil, late(err)
 	}
 	if m.chance(mood.interferes) {
 		s, roll, part := m.keys[keys[m.pick(len(keys))]], m.pick(6), time.Duration(m.pick(1000))
@@ -290,17 +298,21 @@ func (m *machine) load(r *http.Request, keys []string) (values map[string]string
 		}
 		m.mu.Unlock()
 	}
-	if !pause(r, took/2) {
-		return nil, true, r.Context().Err()
+	if err := wake.Sleep(ctx, took/2); err != nil {
+		return nil, late(err)
 	}
 	if m.chance(mood.fails) {
-		return nil, true, nil
+		failure = loader.Failf(loader.UnexpectedStatus, "it failed")
+		if failure.MayBeOneKey = m.pick(8) > 0; !failure.MayBeOneKey {
+			failure.RetryAfter = 2 * time.Second
+		}
+		return nil, failure
 	}
-	values = map[string]string{}
+	values = map[string]bool{}
 	for _, key := range keys {
 		if !m.chance(mood.unknown) {
-			values[key] = "a value"
+			values[key] = true
 		}
 	}
-	return values, false, nil
+	return values, nil
 }

@@ -102,7 +102,7 @@ func (m *machine) called(keys []string) {
 }
 
 // answered sees a call end.
-func (m *machine) answered(values map[string]string, keys []string) {
+func (m *machine) answered(values map[string]bool, keys []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.running--

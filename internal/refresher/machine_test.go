@@ -112,13 +112,13 @@ func newMachine(t testing.TB, seed uint64) *machine {
 		Name: "keys", Key: "k:{id}", Expire: expire, DueAfter: expire * time.Duration(45+m.rnd.IntN(40)) / 100,
 		GuardTimeout: time.Duration(1+m.rnd.IntN(5)) * time.Second, MaxConcurrent: 2 + m.rnd.IntN(4),
 		OnNotFound: []OnNotFound{Delete, Keep}[m.rnd.IntN(2)], OnMiss: []OnMiss{Ignore, Rebuild}[m.rnd.IntN(2)],
-		Loader: loader.HTTP{URL: "http://loader/?key={key}", Timeout: time.Second},
+		Loader: machineLoader{m, 1},
 	}
 	if m.rnd.IntN(3) == 0 {
 		k.Keys = m.names
 	}
 	if m.rnd.IntN(3) == 0 {
-		k.Loader.URL, k.Loader.BatchSize = "http://loader/", 2+m.rnd.IntN(7)
+		k.Loader = machineLoader{m, 2 + m.rnd.IntN(7)}
 	}
 	if m.rnd.IntN(3) == 0 {
 		k.MaxPerSecond = 15 + m.rnd.IntN(20)
@@ -143,14 +143,9 @@ func newMachine(t testing.TB, seed uint64) *machine {
 	return m
 }
 
-// compile is compile with the loader of the machine.
 func (m *machine) compile(k Keyspace) *settings {
-	set, err := compile(k)
+	set, err := compile(k, loader.Environment{})
 	if err != nil {
-		m.t.Fatal(err)
-	}
-	set.loader.Close()
-	if set.loader, err = loader.NewHTTP(set.template, set.Loader, loader.WithTransport(m)); err != nil {
 		m.t.Fatal(err)
 	}
 	m.longest.staleAge = max(m.longest.staleAge, set.timing.staleAge)

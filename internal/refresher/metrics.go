@@ -44,11 +44,12 @@ var (
 		string(redisconn.PermissionDenied), string(redisconn.VersionUnsupported), string(redisconn.ReadOnly),
 		string(redisconn.Loading), string(redisconn.OutOfMemory), string(redisconn.EgressDenied),
 	}}
-	loadReasons = []string{
-		string(loader.Timeout), string(loader.Canceled), string(loader.ConnectionFailed), string(loader.TLSFailed),
-		string(loader.Redirected), string(loader.UnexpectedStatus), string(loader.BodyTooLarge), string(loader.BodyBroken),
-		string(loader.NotFound), string(loader.InvalidKey), string(loader.KeyFailed), string(loader.NotAnswered), string(loader.EgressDenied),
-	}
+	loadReasons = func() (all []string) {
+		for _, r := range loader.Reasons {
+			all = append(all, string(r))
+		}
+		return all
+	}()
 )
 
 // loaded is the result of a load that brought a value.

@@ -5,6 +5,7 @@ package refresher
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -60,9 +61,9 @@ type Keyspace struct {
 	DueAfter     time.Duration // the age after which a key is stale: refresh ratio x Expire
 	GuardTimeout time.Duration // the longest that a rebuild may take
 
-	Loader        loader.HTTP
-	MaxConcurrent int // loads at once
-	MaxPerSecond  int // loads begun per second; 0 for no limit
+	Loader        loader.Kind // how its values are loaded
+	MaxConcurrent int         // loads at once
+	MaxPerSecond  int         // loads begun per second; 0 for no limit
 	OnNotFound    OnNotFound
 	MaxNotFound   int // percent of the last answers, beyond which Delete acts as Keep; 100 for no limit
 	OnMiss        OnMiss
@@ -115,11 +116,11 @@ func (e *PlanError) Unwrap() error { return e.Err }
 type settings struct {
 	Keyspace
 	template *keyspace.Template
-	loader   *loader.Loader
+	loader   loader.Source
 	timing   timing
 }
 
-func compile(k Keyspace, opts ...loader.Option) (*settings, error) {
+func compile(k Keyspace, env loader.Environment) (*settings, error) {
 	fail := func(err error) (*settings, error) { return nil, &PlanError{k.Name, err} }
 	template, err := keyspace.Parse(k.Key)
 	if err != nil {
@@ -136,12 +137,15 @@ func compile(k Keyspace, opts ...loader.Option) (*settings, error) {
 	}
 	k.MaxConcurrent = cmp.Or(k.MaxConcurrent, DefaultMaxConcurrent)
 	k.MaxNotFound = cmp.Or(k.MaxNotFound, DefaultMaxNotFound)
-	k.Loader.MaxConns = k.MaxConcurrent
-	load, err := loader.NewHTTP(template, k.Loader, opts...)
+	if k.Loader == nil {
+		return fail(errors.New("it has no loader"))
+	}
+	env.MaxConcurrent = k.MaxConcurrent
+	source, err := k.Loader.Open(template, env)
 	if err != nil {
 		return fail(err)
 	}
-	return &settings{Keyspace: k, template: template, loader: load, timing: newTiming(k)}, nil
+	return &settings{Keyspace: k, template: template, loader: source, timing: newTiming(k)}, nil
 }
 
 // DefaultMaxConcurrent is how many loads of a keyspace run at once if its plan

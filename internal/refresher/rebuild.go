@@ -197,7 +197,7 @@ func (r *rebuilder) load(some []acquired, queued time.Time) {
 			ends[i] = r.release(a.result, a.Acquisition)
 		}
 	case r.set.loader.BatchSize() == 1:
-		did := r.set.loader.LoadOne(some[0].Lease.Context(), some[0].key)
+		did := r.set.loader.Load(some[0].Lease.Context(), []string{some[0].key})[0]
 		r.answered(some[0], did.Failure())
 		ends[0] = r.conclude(some[0], time.Since(began), did)
 	default:
@@ -244,7 +244,7 @@ func (r *rebuilder) loadMany(some []acquired, began time.Time) []loader.Result {
 	for i, a := range some {
 		keys[i] = a.key
 	}
-	return r.set.loader.LoadMany(ctx, keys, r.limiter.Wait)
+	return loader.Split(r.set.loader, r.limiter.Wait).Load(ctx, keys)
 }
 
 // conclude says what is to become of a key after its load.
@@ -273,7 +273,7 @@ func (r *rebuilder) conclude(a acquired, took time.Duration, did loader.Result) 
 		res.outcome, res.redis = lost, true
 		res.failure = failure(GuardLost, "key %q: the guard was lost during the load", res.key)
 	default:
-		res.outcome, res.after, res.suspect = failed, e.RetryAfter, e.MayBeOneKey()
+		res.outcome, res.after, res.suspect = failed, e.RetryAfter, e.MayBeOneKey
 		if errors.Is(cause, context.DeadlineExceeded) {
 			res.noValue = loader.Timeout
 			res.failure = failure(string(loader.Timeout), "key %q: no value within the guard timeout of %s", res.key, human.Duration(r.set.GuardTimeout))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
 
 func TestWhatRedisSaysDecidesWhetherToLoad(t *testing.T) {
@@ -73,7 +74,7 @@ func TestWhoIsBlamed(t *testing.T) {
 		"nobody, if the loader does not find some key": {[]result{byLoader, byLoader, {outcome: notFound}, byLoader}, Succeeding},
 	} {
 		t.Run(what, func(t *testing.T) {
-			set, err := compile(Keyspace{Name: "products", Key: "product:{id}", Expire: time.Minute, DueAfter: time.Second, GuardTimeout: time.Second, Loader: loader.HTTP{URL: "http://localhost/{id}"}})
+			set, err := compile(Keyspace{Name: "products", Key: "product:{id}", Expire: time.Minute, DueAfter: time.Second, GuardTimeout: time.Second, Loader: &httploader.Config{URL: "http://localhost/{id}"}}, loader.Environment{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,9 +97,9 @@ func TestAFloodOfOneNamespaceLeavesAnotherFresh(t *testing.T) {
 	flood := w.plan()
 	for i := range keyspaces {
 		k := w.keyspace()
-		k.Name, k.Key, k.Loader.URL = fmt.Sprintf("ks%d", i), fmt.Sprintf("flood%d:{id}", i), hanging.URL+"/{id}"
+		k.Name, k.Key, web(&k).URL = fmt.Sprintf("ks%d", i), fmt.Sprintf("flood%d:{id}", i), hanging.URL+"/{id}"
 		k.Keys = names(fmt.Sprintf("flood%d:", i), 6)
-		k.Expire, k.DueAfter, k.GuardTimeout, k.Loader.Timeout = 10*time.Second, 5*time.Second, 4*time.Second, time.Second
+		k.Expire, k.DueAfter, k.GuardTimeout, web(&k).Timeout = 10*time.Second, 5*time.Second, 4*time.Second, time.Second
 		flood.Keyspaces = append(flood.Keyspaces, k)
 	}
 	put(t, e, ID{"flooding", "p"}, flood)
@@ -175,8 +175,8 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 	})
 	e := w.engine(Options{Limits: Limits{BodyBytes: 2*size + 2}})
 	put(t, e, ID{"shop", "p"}, w.plan(w.keyspace(func(k *Keyspace) {
-		k.Key, k.Keys, k.MaxConcurrent, k.Loader.MaxBodyBytes = "large:{id}", names("large:", 20), 20, size
-		k.Expire, k.DueAfter, k.GuardTimeout, k.Loader.Timeout = time.Minute, 30*time.Second, 20*time.Second, 10*time.Second
+		k.Key, k.Keys, k.MaxConcurrent, web(k).MaxBodyBytes = "large:{id}", names("large:", 20), 20, size
+		k.Expire, k.DueAfter, k.GuardTimeout, web(k).Timeout = time.Minute, 30*time.Second, 20*time.Second, 10*time.Second
 	})))
 	eventually(t, "all are loaded", 20*time.Second, func() bool {
 		s, _ := e.Snapshot(ID{"shop", "p"})

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -36,13 +37,13 @@ func TestAFailureOfRedisIsToldInTheSameWordsEachTime(t *testing.T) {
 
 func TestAKeyIsExplainedWithTheMethodOfItsLoader(t *testing.T) {
 	for url, c := range map[string]struct {
-		batch bool
+		batch int
 		want  string
 	}{
-		"http://catalog/products/{id}": {false, http.MethodGet},
-		"http://catalog/products":      {true, http.MethodPost},
+		"http://catalog/products/{id}": {0, http.MethodGet},
+		"http://catalog/products":      {100, http.MethodPost},
 	} {
-		if d, err := Describe("product:{id}", url, c.batch, "product:1"); err != nil || d.Method != c.want || d.URL == "" {
+		if d, err := Describe("product:{id}", httploader.Config{URL: url, BatchSize: c.batch}, "product:1"); err != nil || d.Method != c.want || d.Address == "" {
 			t.Errorf("%s: %+v, %v; want %s", url, d, err, c.want)
 		}
 	}

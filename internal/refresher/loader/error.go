@@ -3,11 +3,7 @@
 
 package loader
 
-import (
-	"fmt"
-	"net/http"
-	"time"
-)
+import "time"
 
 // Reason says in one word why a load brought no value. The words are meant for a
 // status and for metrics: there are no others, and they do not change.
@@ -19,7 +15,7 @@ const (
 	Timeout Reason = "Timeout"
 	// Canceled: the context was cancelled. It says nothing about the loader.
 	Canceled Reason = "Canceled"
-	// ConnectionFailed: there was no connection, or no usable HTTP answer on it.
+	// ConnectionFailed: there was no connection, or no usable answer on it.
 	ConnectionFailed Reason = "ConnectionFailed"
 	// EgressDenied: the operator's rules forbid the address. Nothing was sent.
 	EgressDenied Reason = "EgressDenied"
@@ -30,38 +26,51 @@ const (
 	Redirected Reason = "Redirected"
 	// UnexpectedStatus: the answer is neither 200, 404, 410 nor a redirect.
 	UnexpectedStatus Reason = "UnexpectedStatus"
-	// BodyTooLarge: the body is larger than MaxBodyBytes.
+	// BodyTooLarge: the answer is larger than it may be.
 	BodyTooLarge Reason = "BodyTooLarge"
-	// BodyBroken: the body ended early, or cannot be decoded; or what the answer
+	// BodyBroken: the answer ended early, or cannot be decoded; or what the answer
 	// to a batch says of the key makes no sense.
 	BodyBroken Reason = "BodyBroken"
-	// NotFound: the answer is 404 or 410, or lists the key of a batch under
-	// notFound. The loader works; there is no value.
+	// NotFound: the loader says that the key has no value (404, 410, or notFound in the
+	// answer to a batch). The loader works.
 	NotFound Reason = "NotFound"
-	// KeyFailed: the answer lists the key of a batch under failed.
+	// KeyFailed: the answer to a batch lists the key under failed.
 	KeyFailed Reason = "KeyFailed"
-	// NotAnswered: the answer does not mention the key of a batch.
+	// NotAnswered: the answer to a batch does not mention the key.
 	NotAnswered Reason = "NotAnswered"
-	// InvalidKey: the key cannot be written into the URL safely, so that nothing
-	// was sent. Another attempt ends the same way.
+	// InvalidKey: the key cannot be asked for safely, so that nothing was sent. Another
+	// attempt ends the same way.
 	InvalidKey Reason = "InvalidKey"
 )
 
+// Reasons are all reasons.
+var Reasons = []Reason{
+	Timeout, Canceled, ConnectionFailed, TLSFailed, Redirected, UnexpectedStatus, BodyTooLarge, BodyBroken,
+	NotFound, InvalidKey, KeyFailed, NotAnswered, EgressDenied,
+}
+
 // Error is why a load brought no value. Every error of a load is one.
 //
-// It holds no header, no part of a body or of a key, and of the URL at most the
+// It holds no header, no part of a body or of a key, and of the address at most the
 // host, so that it may be shown to anybody.
 type Error struct {
 	Reason  Reason
 	Message string // a clause that names the host and, if there was one, the status
-	// RetryAfter is how long the loader asked to be left alone, with 429 or 503;
-	// at most MaxRetryAfter, and 0 if it did not ask.
+	// RetryAfter is how long the loader asked to be left alone; at most MaxRetryAfter,
+	// and 0 if it did not ask.
 	RetryAfter time.Duration
-	// Status is the HTTP status of the answer; 0 without an answer.
+	// MayBeOneKey says of a call for many keys that it may have failed because of a
+	// single one, so that the others may be loaded without it. Of a loader that cannot be
+	// reached, is overloaded, or asks for credentials it is false.
+	MayBeOneKey bool
+	// WholeCall says of a call for many keys that it failed as a whole: all keys that it
+	// asked for have this very error.
+	WholeCall bool
+	// Status is the status of an HTTP answer; 0 without one.
 	Status int
 	// Err is context.Canceled for Canceled, context.DeadlineExceeded for Timeout,
-	// and otherwise the system's error number or nil. It is never an error of
-	// net/http, as those quote what was sent and received.
+	// and otherwise the system's error number or nil. It is never an error that quotes
+	// what was sent and received, as those of net/http do.
 	Err error
 }
 
@@ -73,24 +82,3 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // MaxRetryAfter bounds how long a loader may ask to be left alone.
 const MaxRetryAfter = time.Hour
-
-// MayBeOneKey says of a call for many keys that it may have failed because of a
-// single one, so that the others may be loaded without it. Of a loader that
-// cannot be reached, is overloaded, or asks for credentials it says no.
-func (e *Error) MayBeOneKey() bool {
-	switch e.Reason {
-	case Timeout, BodyTooLarge, BodyBroken:
-		return true
-	case UnexpectedStatus:
-		switch e.Status {
-		case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
-			http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
-			return true
-		}
-	}
-	return false
-}
-
-func failf(reason Reason, format string, args ...any) *Error {
-	return &Error{Reason: reason, Message: fmt.Sprintf(format, args...)}
-}

@@ -4,21 +4,21 @@
 package loader
 
 import (
+	"context"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
 
-// Room bounds the bytes of large bodies that loaders hold at once. A body that turns out
-// to be larger than 64 KiB waits for room, once and for all that it may need, so that no
-// two wait for each other: but for the calls of batches that need several, until their
-// time is over. A nil Room is without end.
+// Room bounds the bytes of large answers that sources hold at once. An answer takes all
+// the room that it may need at once, so that no two wait for each other; only the calls
+// of a batch that needs several may, until their time is over. A nil Room has no bound.
 type Room struct {
 	size int64
 	free *semaphore.Weighted
 }
 
-// NewRoom makes a Room of so many bytes; without end if they are 0.
+// NewRoom makes a Room of so many bytes; without a bound if they are 0.
 func NewRoom(bytes int64) *Room {
 	if bytes <= 0 {
 		return nil
@@ -40,14 +40,12 @@ func (h *Hold) Release() {
 	}
 }
 
-// enter takes room for a body within the time of a call. What is larger than the whole
-// Room takes all of it. Without a Room there is nothing to hold.
-func (r *Room) enter(s span, bytes int64) (*Hold, error) {
+// Take waits for room for an answer of one value, until ctx ends. An answer larger than
+// the whole Room takes all of it. A nil Room gives a nil Hold.
+func (r *Room) Take(ctx context.Context, bytes int64) (*Hold, error) {
 	if r == nil {
 		return nil, nil
 	}
-	ctx, cancel := s.context()
-	defer cancel()
 	h := &Hold{room: r, bytes: min(bytes, r.size)}
 	if err := r.free.Acquire(ctx, h.bytes); err != nil {
 		return nil, err
@@ -56,17 +54,12 @@ func (r *Room) enter(s span, bytes int64) (*Hold, error) {
 	return h, nil
 }
 
-// share has what holds a whole answer hold each of its results.
-func (h *Hold) share(results []Result) {
+// Share has the hold of a whole answer be that of each of its results.
+func (h *Hold) Share(results []Result) {
 	if h != nil {
 		h.values.Store(int32(len(results)))
 		for i := range results {
 			results[i].Hold = h
 		}
 	}
-}
-
-// WithRoom has large bodies wait for room.
-func WithRoom(room *Room) Option {
-	return func(o *options) { o.room = room }
 }

@@ -4,81 +4,114 @@
 package loader
 
 import (
-	"encoding/json"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// What a key does to every call that asks for it.
-var poisons = map[string]func(w http.ResponseWriter){
-	"500":            func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
-	"502":            func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
-	"400":            func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest) },
-	"403":            func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) },
-	"malformed JSON": func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"values":{"p:0001":"x`) },
-	"NaN":            func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"values":{"p:0001":NaN}}`) },
-	"no UTF-8":       func(w http.ResponseWriter) { _, _ = io.WriteString(w, "{\"values\":{\"p:0001\":\"\xff\"}}") },
-	"a lone surrogate": func(w http.ResponseWriter) {
-		_, _ = io.WriteString(w, `{"values":{"p:0001":"\ud800"}}`)
-	},
-	"a huge value": func(w http.ResponseWriter) {
-		_, _ = io.WriteString(w, `{"values":{"p:0001":"`+strings.Repeat("x", 100_000)+`"}}`)
-	},
-	"an answer that breaks off": func(w http.ResponseWriter) {
-		w.Header().Set("Content-Length", "1000")
-		_, _ = io.WriteString(w, `{"values":{`)
-	},
+// source is one that fails whole calls for some keys. It is the second kind of Source,
+// beside that of package http.
+type source struct {
+	batch int
+	bad   []string              // a call for one of them fails
+	fails func([]string) *Error // how; in a way for which one key may be the reason, if nil
+	fits  int                   // keys that one call takes, if not 0
+	calls [][]string
 }
 
-func TestPoisonousKeyHarmsItselfAlone(t *testing.T) {
-	for sentence, poison := range poisons {
-		for where, place := range map[string]int{"first": 0, "last": 99, "within": 42} {
-			t.Run(sentence+" "+where, func(t *testing.T) {
-				t.Parallel()
-				keys := someKeys(100)
-				b, base := newBackend(t, func(w http.ResponseWriter, asked []string) {
-					if slices.Contains(asked, keys[place]) {
-						poison(w)
-						return
-					}
-					values(w, asked)
-				})
-				results := newBatchLoader(t, base, 100, HTTP{MaxBodyBytes: 50_000}).LoadMany(t.Context(), keys, nil)
-				if n := good(t, keys, results); n != 99 || results[place].Err == nil {
-					t.Errorf("%d values; %v", n, results[place].Err)
-				}
-				if n := b.calls(); n > 1+2*7 {
-					t.Errorf("%d calls", n)
-				}
-			})
+func (s *source) Load(_ context.Context, keys []string) []Result {
+	s.calls = append(s.calls, slices.Clone(keys))
+	results := make([]Result, len(keys))
+	for i, key := range keys {
+		results[i].Value = []byte("value of " + key)
+		if strings.HasPrefix(key, "unknown") {
+			results[i] = Result{Err: Failf(NotFound, "there is no such key")}
 		}
 	}
+	if !slices.ContainsFunc(keys, func(key string) bool { return slices.Contains(s.bad, key) }) {
+		return results
+	}
+	failure := &Error{Reason: UnexpectedStatus, MayBeOneKey: true}
+	if s.fails != nil {
+		failure = s.fails(keys)
+	}
+	failure.WholeCall = true
+	FailAll(results, failure)
+	return results
 }
 
-func TestTwoPoisonousKeysHarmThemselvesAlone(t *testing.T) {
-	keys := someKeys(100)
-	for _, pair := range [][2]int{{0, 1}, {0, 99}, {49, 50}, {10, 60}, {24, 25}} {
-		b, base := newBackend(t, func(w http.ResponseWriter, asked []string) {
-			if slices.Contains(asked, keys[pair[0]]) || slices.Contains(asked, keys[pair[1]]) {
-				w.WriteHeader(http.StatusInternalServerError)
-				return
-			}
-			values(w, asked)
-		})
-		results := newBatchLoader(t, base, 100, HTTP{}).LoadMany(t.Context(), keys, nil)
-		if n := good(t, keys, results); n != 98 || b.calls() > 1+4*7 {
-			t.Errorf("%v: %d values after %d calls", pair, n, b.calls())
+func (s *source) BatchSize() int              { return s.batch }
+func (s *source) Describe(key string) Request { return Request{Method: "TEST", Address: key} }
+func (s *source) Close()                      {}
+
+// small is a source one call of which takes fewer keys.
+type small struct{ *source }
+
+func (s small) Fit([]string) int { return s.fits }
+
+func keys(n int) (keys []string) {
+	for i := range n {
+		keys = append(keys, fmt.Sprint("key ", i))
+	}
+	return keys
+}
+
+// wantValues fails unless all keys have their own value, but for those that may fail.
+func wantValues(t *testing.T, asked []string, got []Result, but ...string) {
+	t.Helper()
+	if len(got) != len(asked) {
+		t.Fatalf("%d results for %d keys", len(got), len(asked))
+	}
+	for i, key := range asked {
+		failed := got[i].Err != nil
+		if failed != slices.Contains(but, key) || !failed && string(got[i].Value) != "value of "+key {
+			t.Errorf("%s: %q, %v", key, got[i].Value, got[i].Failure())
 		}
 	}
 }
 
 func TestSplit(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		source source
+		keys   []string
+		fail   []string
+		calls  int
+	}{
+		"no key, no call":                                  {source{batch: 10}, nil, nil, 0},
+		"as many as fit into a call are one":               {source{batch: 10}, keys(10), nil, 1},
+		"more are several":                                 {source{batch: 10}, keys(21), nil, 3},
+		"one at a time, where the source takes no more":    {source{batch: 1}, keys(3), nil, 3},
+		"a key that fails all calls harms no other":        {source{batch: 16, bad: []string{"key 5"}}, keys(16), []string{"key 5"}, 9},
+		"nor do two":                                       {source{batch: 16, bad: []string{"key 0", "key 15"}}, keys(16), []string{"key 0", "key 15"}, 13},
+		"a key alone is not asked for again":               {source{batch: 16, bad: []string{"key 0"}}, keys(1), []string{"key 0"}, 1},
+		"a loader that fails always costs five calls":      {source{batch: 16, bad: keys(16)}, keys(16), keys(16), 5},
+		"keys that are unknown are answers":                {source{batch: 1}, []string{"unknown 1", "unknown 2", "unknown 3", "unknown 4", "unknown 5", "unknown 6", "key 1"}, []string{"unknown 1", "unknown 2", "unknown 3", "unknown 4", "unknown 5", "unknown 6"}, 7},
+		"one call where no single key can be the reason":   {source{batch: 16, bad: keys(1), fails: func([]string) *Error { return Failf(ConnectionFailed, "") }}, keys(16), keys(16), 1},
+		"with another reason for the parts, it ends there": {source{batch: 16, bad: keys(1), fails: func(k []string) *Error { return &Error{MayBeOneKey: len(k) == 16} }}, keys(16), keys(16), 2},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			s := c.source
+			wantValues(t, c.keys, Split(&s, nil).Load(t.Context(), c.keys), c.fail...)
+			if len(s.calls) != c.calls {
+				t.Errorf("%d calls, want %d: %q", len(s.calls), c.calls, s.calls)
+			}
+		})
+	}
+}
+
+func TestSplitKeepsToWhatFits(t *testing.T) {
+	s := small{&source{batch: 10, fits: 4}}
+	wantValues(t, keys(10), Split(s, nil).Load(t.Context(), keys(10)))
+	if len(s.calls) != 3 || len(s.calls[0]) != 4 || len(s.calls[2]) != 2 {
+		t.Errorf("called with %q", s.calls)
+	}
+}
+
+func TestPartsAreOfOneSize(t *testing.T) {
 	for n, want := range map[int][]int{1: {1}, 2: {1, 1}, 3: {1, 1, 1}, 5: {1, 1, 1, 2}, 100: {25, 25, 25, 25}, 7: {1, 2, 2, 2}} {
 		var got []int
 		for _, p := range (part{make([]string, n), make([]Result, n)}).split() {
@@ -90,130 +123,33 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// failing is a transport that answers in batches, with 500 where bad says so, and
-// counts its calls.
-func failing(bad func(asked []string) bool) (calls *int, _ http.RoundTripper) {
-	calls = new(int)
-	return calls, transportFunc(func(r *http.Request) (*http.Response, error) {
-		*calls++
-		w := httptest.NewRecorder()
-		var question struct{ Keys []string }
-		if err := json.NewDecoder(r.Body).Decode(&question); err != nil || bad(question.Keys) {
-			w.WriteHeader(http.StatusInternalServerError)
-		} else {
-			values(w, question.Keys)
-		}
-		return w.Result(), nil
-	})
-}
-
-func TestThreePoisonousKeysHarmThemselvesAlone(t *testing.T) {
-	keys := someKeys(16)
-	for i := range keys {
-		for j := range i {
-			for k := range j {
-				calls, transport := failing(func(asked []string) bool {
-					return slices.Contains(asked, keys[i]) || slices.Contains(asked, keys[j]) || slices.Contains(asked, keys[k])
-				})
-				l := newBatchLoader(t, "http://h", 16, HTTP{}, WithTransport(transport))
-				if n := good(t, keys, l.LoadMany(t.Context(), keys, nil)); n != 13 {
-					t.Fatalf("%d, %d, %d: %d values after %d calls", i, j, k, n, *calls)
-				}
-			}
-		}
-	}
-}
-
-// Whatever many keys do, the calls are bounded, and what was loaded is kept.
-func TestManyPoisonousKeysCostABoundedNumberOfCalls(t *testing.T) {
-	keys := someKeys(1000)
-	for every := 2; every < 400; every = every*3/2 + 1 {
-		b, base := newBackend(t, func(w http.ResponseWriter, asked []string) {
-			for _, key := range asked {
-				if slices.Index(keys, key)%every == 0 {
-					w.WriteHeader(http.StatusInternalServerError)
-					return
-				}
-			}
-			values(w, asked)
-		})
-		results := newBatchLoader(t, base, 1000, HTTP{}).LoadMany(t.Context(), keys, nil)
-		if b.calls() > 1+4*10 {
-			t.Errorf("one key in %d: %d calls", every, b.calls())
-		}
-		good(t, keys, results)
-		for i, r := range results {
-			if (r.Err == nil) == (r.Value == nil) {
-				t.Fatalf("%s has neither a value nor an error, or both", keys[i])
-			}
-		}
-	}
-}
-
-// A loader that fails as a whole is not asked over and over.
-func TestLoaderThatIsDownIsLeftAlone(t *testing.T) {
-	status := func(code int) func(http.ResponseWriter) {
-		return func(w http.ResponseWriter) {
-			w.Header().Set("Retry-After", "7")
-			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(code)
-		}
-	}
-	for sentence, c := range map[string]struct {
-		reply func(w http.ResponseWriter)
-		calls int
-		want  Reason
-		after time.Duration
-	}{
-		"500":                {status(500), 5, UnexpectedStatus, 0},
-		"400":                {status(400), 5, UnexpectedStatus, 0},
-		"413":                {status(413), 5, UnexpectedStatus, 0},
-		"504":                {status(504), 5, UnexpectedStatus, 0},
-		"403":                {status(403), 5, UnexpectedStatus, 0},
-		"401":                {status(401), 1, UnexpectedStatus, 0},
-		"404":                {status(404), 1, UnexpectedStatus, 0},
-		"405":                {status(405), 1, UnexpectedStatus, 0},
-		"410":                {status(410), 1, UnexpectedStatus, 0},
-		"204":                {status(204), 1, UnexpectedStatus, 0},
-		"302":                {status(302), 1, Redirected, 0},
-		"429":                {status(429), 1, UnexpectedStatus, 7 * time.Second},
-		"503":                {status(503), 1, UnexpectedStatus, 7 * time.Second},
-		"a page of HTML":     {func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") }, 5, BodyBroken, 0},
-		"an empty body":      {func(http.ResponseWriter) {}, 5, BodyBroken, 0},
-		"too much":           {func(w http.ResponseWriter) { _, _ = io.WriteString(w, strings.Repeat(" ", 2<<20)) }, 5, BodyTooLarge, 0},
-		"no answer":          {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, 1, ConnectionFailed, 0},
-		"nothing about keys": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"error":"s3cret"}`) }, 1, NotAnswered, 0},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			b, base := newBackend(t, func(w http.ResponseWriter, _ []string) { c.reply(w) })
-			keys := someKeys(100)
-			l := newBatchLoader(t, base, 100, HTTP{})
-			for _, r := range l.LoadMany(t.Context(), keys, nil) {
-				wantReason(t, r.Err, c.want)
-				if r.Err.RetryAfter != c.after || strings.Contains(r.Err.Error(), "s3cret") {
-					t.Fatalf("got %v, to be tried after %s", r.Err, r.Err.RetryAfter)
-				}
-			}
-			if n := b.calls(); n != c.calls {
-				t.Errorf("%d calls, want %d", n, c.calls)
-			}
-		})
-	}
-}
-
-func TestNobodyListensForABatch(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := "http://" + listener.Addr().String()
-	_ = listener.Close()
+func TestSplitAsksBeforeEachFurtherCall(t *testing.T) {
+	s := &source{batch: 2}
 	asked := 0
-	for _, r := range newBatchLoader(t, base, 100, HTTP{}).LoadMany(t.Context(), someKeys(100), nil) {
-		wantReason(t, r.Err, ConnectionFailed)
-		asked++
+	results := Split(s, func(context.Context) error {
+		if asked++; asked == 2 {
+			return errors.New("no more")
+		}
+		return nil
+	}).Load(t.Context(), keys(6))
+	wantValues(t, keys(6), results, "key 4", "key 5")
+	if len(s.calls) != 2 {
+		t.Errorf("%d calls after one more was allowed", len(s.calls))
 	}
-	if asked != 100 {
-		t.Errorf("%d results", asked)
+	if e := results[5].Err; e.Reason != Canceled {
+		t.Errorf("keys that were not asked for fail with %v", e)
+	}
+}
+
+func TestAfterATimeoutPartsNeedItsTime(t *testing.T) {
+	s := &source{batch: 4, bad: keys(1), fails: func([]string) *Error {
+		time.Sleep(20 * time.Millisecond)
+		return &Error{Reason: Timeout, MayBeOneKey: true}
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	wantValues(t, keys(4), Split(s, nil).Load(ctx, keys(4)), keys(4)...)
+	if len(s.calls) != 1 {
+		t.Errorf("%d calls, though there was no time for a second", len(s.calls))
 	}
 }
