@@ -94,7 +94,7 @@ var _ = Describe("A Secret", func() {
 		Eventually(w.backend.loadsOf("short:1")).Should(BeNumerically(">", loads))
 		Expect(w.backend.loadsOf("long:1", "long:2", "long:3")()).To(Equal(3), "the schedule was lost")
 		after, _ := running.engine.Snapshot(w.id("catalog"))
-		Expect(after.Keyspaces[0].Loads).To(Equal(before.Keyspaces[0].Loads), "the lane was")
+		Expect(after.Keyspaces[0].Loads).To(Equal(before.Keyspaces[0].Loads), "the worker was")
 		Expect(after.Keyspaces[0].Listed).To(BeTrue())
 		w.expectReady("catalog")
 	})
@@ -390,7 +390,7 @@ var _ = Describe("The operator", Serial, func() {
 		Eventually(func() bool { return w.atWork("catalog") }).Should(BeTrue())
 		Eventually(func() bool {
 			s, _ := running.engine.Snapshot(w.id("catalog"))
-			return s.Keyspaces[0].Settled && s.Keyspaces[1].Settled
+			return s.Keyspaces[0].Converged && s.Keyspaces[1].Converged
 		}).Should(BeTrue())
 		w.expectReady("catalog")
 

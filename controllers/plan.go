@@ -37,7 +37,7 @@ func asProblem(err error) *problem {
 // plan translates a policy and its Secrets into what the engine takes. An error
 // is a *problem.
 func plan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
-	var out refresher.Plan
+	out := refresher.Plan{KeyEvents: refresher.KeyEvents(p.Spec.Redis.KeyEvents)}
 	var err error
 	if out.Redis, err = redis(p.Spec.Redis, s); err != nil {
 		return out, err
@@ -117,7 +117,6 @@ func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s 
 		OnNotFound:    refresher.OnNotFound(k.OnNotFound),
 		MaxNotFound:   int(k.MaxNotFoundPercent),
 		OnMiss:        refresher.OnMiss(k.OnMiss),
-		KeyEvents:     refresher.KeyEvents(spec.Redis.KeyEvents),
 	}
 	if k.Source != nil {
 		out.Keys = k.Source.Keys

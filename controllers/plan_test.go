@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 			check: func(p refresher.Plan) bool {
 				k := first(p)
 				return k.Expire == 10*time.Second && k.DueAfter == 5*time.Second && k.GuardTimeout == 2*time.Second &&
-					k.OnMiss == refresher.Rebuild && k.KeyEvents == refresher.Configure &&
+					k.OnMiss == refresher.Rebuild && p.KeyEvents == refresher.Configure &&
 					k.OnNotFound == refresher.Keep && k.MaxNotFound == 55 && k.MaxConcurrent == 9 && k.MaxPerSecond == 70 &&
 					loads(k).Timeout == time.Second && loads(k).MaxBodyBytes == 512 && loads(k).BatchSize == 50 && len(k.Keys) == 1
 			},

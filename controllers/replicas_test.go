@@ -93,7 +93,7 @@ var _ = Describe("Of two replicas", Serial, func() {
 		w.apply("catalog", keeps(keys...))
 		w.expectReady("catalog")
 		for _, r := range replicas {
-			Eventually(func() bool { s, ok := r.engine.Snapshot(w.id("catalog")); return ok && s.Keyspaces[0].Settled }).Should(BeTrue())
+			Eventually(func() bool { s, ok := r.engine.Snapshot(w.id("catalog")); return ok && s.Keyspaces[0].Converged }).Should(BeTrue())
 		}
 		loads := w.backend.loadsOf(keys...)()
 		w.requestRefresh("catalog", "token-1")

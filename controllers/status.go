@@ -282,9 +282,9 @@ func (s situation) watching() verdict {
 func (s situation) warning() verdict {
 	var where []string
 	for _, k := range s.snapshot.Keyspaces {
-		if k.Slowest > k.Fits {
+		if k.Slowest > k.MaxRebuildTime {
 			where = append(where, fmt.Sprintf("keyspace %q: one in a hundred rebuilds takes about %s or longer, and a key expires %s after it can first be refreshed",
-				k.Name, human.About(k.Slowest), human.Duration(k.Fits)))
+				k.Name, human.About(k.Slowest), human.Duration(k.MaxRebuildTime)))
 		}
 	}
 	if len(where) > 0 {
@@ -317,7 +317,7 @@ func listed(s refresher.Snapshot) bool {
 
 // settled says that what was due in them at first has been refreshed.
 func settled(s refresher.Snapshot) bool {
-	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Settled })
+	return !slices.ContainsFunc(s.Keyspaces, func(k refresher.KeyspaceSnapshot) bool { return !k.Converged })
 }
 
 func timestamp(t time.Time) *metav1.Time {

@@ -22,7 +22,7 @@ var now = time.Date(2026, 11, 22, 12, 0, 0, 500, time.UTC)
 // healthy is the snapshot of a keyspace that is well.
 func healthy(name string, keys int64) refresher.KeyspaceSnapshot {
 	return refresher.KeyspaceSnapshot{
-		Name: name, Listed: true, Settled: true, Keys: keys, Fresh: keys,
+		Name: name, Listed: true, Converged: true, Keys: keys, Fresh: keys,
 		LastRefresh: now.Add(-time.Second), OldestLoad: now.Add(-20 * time.Second), LoadersState: refresher.Succeeding,
 	}
 }
@@ -53,7 +53,7 @@ func redisDown(s *situation) {
 	s.snapshot.Redis = redisconn.Status{Reason: redisconn.ConnectionFailed, Message: "no connection: refused"}
 }
 func unlisted(s *situation)  { s.snapshot.Keyspaces[0] = refresher.KeyspaceSnapshot{Name: "products"} }
-func unsettled(s *situation) { s.snapshot.Keyspaces[0].Settled = false }
+func unsettled(s *situation) { s.snapshot.Keyspaces[0].Converged = false }
 func loaderDown(s *situation) {
 	s.snapshot.Keyspaces[0].LoadersState = refresher.Failing
 	s.snapshot.Keyspaces[0].LastFailure = &refresher.Failure{Time: now, Reason: "Timeout", Message: "key \"product:1\": no answer"}
@@ -72,7 +72,7 @@ func tooSlow(s *situation) {
 }
 func outlasted(s *situation) {
 	k := &s.snapshot.Keyspaces[0]
-	k.Slowest, k.Fits = 2500*time.Millisecond, 2*time.Second
+	k.Slowest, k.MaxRebuildTime = 2500*time.Millisecond, 2*time.Second
 }
 func longGuard(s *situation) { s.policy.Spec.GuardTimeout = span(23 * time.Second) }
 
@@ -229,7 +229,7 @@ func TestConditions(t *testing.T) {
 		},
 		"a policy without keys is fresh": {
 			situation: well(func(s *situation) {
-				s.snapshot.Keyspaces[0] = refresher.KeyspaceSnapshot{Name: "products", Listed: true, Settled: true}
+				s.snapshot.Keyspaces[0] = refresher.KeyspaceSnapshot{Name: "products", Listed: true, Converged: true}
 			}),
 			want: map[string]string{ready: "True KeepingFresh", fresh: "True KeysFresh", loaders: "Unknown NoLoadsYet"},
 		},

@@ -33,7 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-
 // serverProcess has the test binary be a loader's server instead, so that its
 // work is not counted as the client's.
 const serverProcess = "KEEPFRESH_BENCH_SERVER"
@@ -82,9 +81,9 @@ func startServer(b *testing.B) (base string) {
 // that it checks; fasthttp and bare are the same GETs and nothing else.
 func BenchmarkClients(b *testing.B) {
 	base := startServer(b)
-	source := func(b *testing.B, cfg httploader.Config) func(context.Context) error {
-		cfg.URL, cfg.Headers = base+"/{id}", []httploader.Header{{Name: "Authorization", Value: "Bearer x"}}
-		s, err := cfg.Open(keyspace.MustParse("p:{id}"), loader.Environment{MaxConcurrent: concurrency})
+	source := func(b *testing.B, netHTTP bool) func(context.Context) error {
+		cfg := httploader.Config{URL: base + "/{id}", Headers: []httploader.Header{{Name: "Authorization", Value: "Bearer x"}}}
+		s, err := cfg.Open(keyspace.MustParse("p:{id}"), loader.Environment{MaxConcurrent: concurrency, NetHTTP: netHTTP})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -95,8 +94,8 @@ func BenchmarkClients(b *testing.B) {
 		name string
 		load func(b *testing.B) func(ctx context.Context) error
 	}{
-		{"direct", func(b *testing.B) func(context.Context) error { return source(b, httploader.Config{}) }},
-		{"net-http", func(b *testing.B) func(context.Context) error { return source(b, httploader.Config{NetHTTP: true}) }},
+		{"direct", func(b *testing.B) func(context.Context) error { return source(b, false) }},
+		{"net-http", func(b *testing.B) func(context.Context) error { return source(b, true) }},
 		{"bare-net-http", func(b *testing.B) func(context.Context) error {
 			transport := &http.Transport{MaxConnsPerHost: concurrency, MaxIdleConnsPerHost: concurrency}
 			b.Cleanup(transport.CloseIdleConnections)

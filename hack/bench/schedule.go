@@ -81,7 +81,7 @@ func cycle(s *schedule.Schedule, now time.Time) (n int) {
 		some  [depth]schedule.ID
 		names [depth]string
 	)
-	for k := s.Come(now, some[:]); k > 0; k = s.Come(now, some[:]) {
+	for k := s.TakeReady(now, some[:]); k > 0; k = s.TakeReady(now, some[:]) {
 		for _, id := range some[:k] {
 			s.MakeDue(id)
 		}

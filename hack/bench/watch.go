@@ -50,7 +50,7 @@ func (s *stage) watchedWrites(ctx context.Context) (float64, error) {
 	defer e.Close(ctx)
 	defer s.redis.ConfigSet(ctx, "notify-keyspace-events", "")
 	plan := s.plan()
-	plan.Keyspaces[0].KeyEvents = refresher.Configure
+	plan.KeyEvents = refresher.Configure
 	return s.writes(ctx, func() error {
 		if err := e.Apply(policy, plan); err != nil {
 			return err

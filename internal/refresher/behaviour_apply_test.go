@@ -94,8 +94,8 @@ func TestARotatedPasswordCostsNoLoad(t *testing.T) {
 	eventually(t, "it works", 20*time.Second, func() bool { return refreshed(e) == "over the new connection" })
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.servers) != 1 {
-		t.Errorf("%d connections to one Redis", len(e.servers))
+	if len(e.stores) != 1 {
+		t.Errorf("%d connections to one Redis", len(e.stores))
 	}
 }
 

@@ -16,9 +16,14 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
-func watched(k *Keyspace) { k.KeyEvents = Configure }
+// watching is a plan that has Redis configured to send key events.
+func (w *world) watching(keyspaces ...Keyspace) Plan {
+	p := w.plan(keyspaces...)
+	p.KeyEvents = Configure
+	return p
+}
 
-func rebuilt(k *Keyspace) { k.KeyEvents, k.OnMiss = Configure, Rebuild }
+func rebuilt(k *Keyspace) { k.OnMiss = Rebuild }
 
 func wantWatching(t *testing.T, e *Engine) {
 	t.Helper()
@@ -33,7 +38,7 @@ func TestAKeyThatLivesShortlyIsKeptByItsEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(watched, func(k *Keyspace) {
+	w.apply(e, w.watching(w.keyspace(func(k *Keyspace) {
 		k.Expire, k.DueAfter = time.Minute, 30*time.Second // listings are 15 s apart, or with events 5 min
 	})))
 	wantWatching(t, e)
@@ -49,7 +54,7 @@ func TestAFlushIsNoticed(t *testing.T) {
 	w := newWorld(t, 0)
 	e := w.engine(Options{})
 	w.set("product:1", "v", time.Minute)
-	w.apply(e, w.plan(w.keyspace(watched, func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 30*time.Second })))
+	w.apply(e, w.watching(w.keyspace(func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 30*time.Second })))
 	wantWatching(t, e)
 	eventually(t, "the key", 5*time.Second, func() bool { return products(e).Keys == 1 })
 	time.Sleep(6 * time.Second) // until the Watcher knows the counts of before
@@ -63,7 +68,7 @@ func TestAMissIsFilledOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 50*time.Millisecond)
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(rebuilt, func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 40*time.Second })))
+	w.apply(e, w.watching(w.keyspace(rebuilt, func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 40*time.Second })))
 	wantWatching(t, e)
 	for range 500 {
 		w.get("product:1")
@@ -87,7 +92,7 @@ func TestMissesOfKeysThatTheLoaderDoesNotKnow(t *testing.T) {
 	w := newWorld(t, 0)
 	w.backend.status(http.StatusNotFound)
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(rebuilt, func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 40*time.Second })))
+	w.apply(e, w.watching(w.keyspace(rebuilt, func(k *Keyspace) { k.Expire, k.DueAfter = time.Minute, 40*time.Second })))
 	wantWatching(t, e)
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
 		w.get("product:1")
@@ -109,7 +114,7 @@ func TestOwnLooksBringNothingBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(rebuilt)))
+	w.apply(e, w.watching(w.keyspace(rebuilt)))
 	wantWatching(t, e)
 	for i := range 300 {
 		w.set(fmt.Sprintf("product:%d", i), "v", 2*time.Second)

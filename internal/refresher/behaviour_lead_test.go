@@ -37,7 +37,7 @@ func TestKeysOfASlowLoaderComeEarlyEnough(t *testing.T) {
 			t.Errorf("%s was loaded %d times", key, n)
 		}
 	}
-	if s := products(e); s.Slowest < 1200*time.Millisecond || s.Slowest > 1800*time.Millisecond || s.Fits != 2*time.Second || s.TooSlow {
+	if s := products(e); s.Slowest < 1200*time.Millisecond || s.Slowest > 1800*time.Millisecond || s.MaxRebuildTime != 2*time.Second || s.TooSlow {
 		t.Errorf("%+v", s)
 	}
 }

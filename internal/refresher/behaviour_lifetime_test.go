@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/keepfresh/keepfresh/internal/refresher/rebuild"
 )
 
 // long is a keyspace whose keys do not come due during a test by themselves.
@@ -50,7 +52,7 @@ func TestWhatBecomesOfAKeyByItsLifetime(t *testing.T) {
 	if got := w.rdb.HGet(t.Context(), "product:hash", "field").Val(); got != "value" {
 		t.Errorf("the hash holds %q", got)
 	}
-	if f := products(e).LastFailure; f == nil || f.Reason != WrongType {
+	if f := products(e).LastFailure; f == nil || f.Reason != rebuild.WrongType {
 		t.Errorf("of the hash it tells %+v", f)
 	}
 }

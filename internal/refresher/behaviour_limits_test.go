@@ -4,7 +4,6 @@
 package refresher
 
 import (
-	"hash/fnv"
 	"net/http"
 	"slices"
 	"strings"
@@ -99,19 +98,12 @@ func TestEnginesShareTheKeysThatTheyOwn(t *testing.T) {
 	for _, key := range names {
 		w.set(key, "from the application", 3*time.Second)
 	}
-	var alone atomic.Bool
-	owner := func(rest uint32) func(string) bool {
-		return func(key string) bool {
-			h := fnv.New32a()
-			_, _ = h.Write([]byte(key))
-			return h.Sum32()%2 == rest || alone.Load() && rest == 0
-		}
-	}
 	var metrics [2]*prometheus.Registry
 	var engines [2]*Engine
+	var halves [2]*half
 	for i := range engines {
-		metrics[i] = prometheus.NewRegistry()
-		engines[i] = w.engine(Options{Registerer: metrics[i], Owns: owner(uint32(i))})
+		metrics[i], halves[i] = prometheus.NewRegistry(), newHalf(uint32(i))
+		engines[i] = w.engine(Options{Registerer: metrics[i], Ownership: halves[i]})
 		w.apply(engines[i], w.plan(w.keyspace(func(k *Keyspace) { k.Expire, k.DueAfter = 3*time.Second, 1500*time.Millisecond })))
 	}
 	eventually(t, "each key was loaded twice", 20*time.Second, func() bool { return w.tried(2) == keys })
@@ -126,7 +118,7 @@ func TestEnginesShareTheKeysThatTheyOwn(t *testing.T) {
 	}
 
 	engines[1].Close(canceled())
-	alone.Store(true)
+	halves[0].own(true)
 	eventually(t, "one has taken all over", 10*time.Second, func() bool { return products(engines[0]).Keys == keys })
 	if key := firstMissing(t, w.rdb, names); key != "" {
 		t.Errorf("%s expired meanwhile", key)

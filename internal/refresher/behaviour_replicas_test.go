@@ -4,13 +4,10 @@
 package refresher
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
 // Two engines keep the same keys, as two replicas of the operator do. Loads take
@@ -30,14 +27,14 @@ func TestTwoEnginesOnOnePolicyBothFindItFresh(t *testing.T) {
 		w.apply(e, plan)
 	}
 	for _, e := range engines {
-		eventually(t, "both have settled", 5*time.Second, func() bool { return products(e).Settled })
+		eventually(t, "both have settled", 5*time.Second, func() bool { return products(e).Converged })
 	}
 	loads := w.backend.total()
 	began := time.Now()
 	for time.Since(began) < lasts {
 		time.Sleep(20 * time.Millisecond)
 		for i, e := range engines {
-			if s := products(e); TooLate(s.Late, s.Keys) || s.LoadersState == Failing || s.LastFailure != nil || !s.Settled {
+			if s := products(e); TooLate(s.Late, s.Keys) || s.LoadersState == Failing || s.LastFailure != nil || !s.Converged {
 				t.Fatalf("after %s engine %d reports %+v", time.Since(began), i, s)
 			}
 		}
@@ -61,35 +58,6 @@ func TestTwoEnginesOnOnePolicyBothFindItFresh(t *testing.T) {
 		t.Errorf("the engines met at %v keys only: this test does not try", held)
 	}
 	t.Logf("%d loads; %v guards were found held, and %v keys not due", w.backend.total()-loads, held, notDue)
-}
-
-func TestAGuardThatIsHeldIsNoFailureAndNoSuccess(t *testing.T) {
-	w := newWorld(t, 0)
-	set, err := compile(w.keyspace(), loader.Environment{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, failures := range []int{0, 3} {
-		t.Run(fmt.Sprint(failures, " failures before"), func(t *testing.T) {
-			l := newLane(New(Options{}), catalog, set, &server{})
-			id := l.track("product:1")
-			for range failures {
-				l.fail("product:1")
-			}
-			l.keys.Mark(id, busy)
-			l.inFlight++
-			now := time.Now()
-			l.finish(result{job: job{key: "product:1"}, outcome: held, ttl: time.Second}, now)
-			if l.failures("product:1") != failures || l.breaker != (breaker{}) || l.account.lastFailure != nil {
-				t.Errorf("%d failures, breaker %+v, last failure %v", l.failures("product:1"), l.breaker, l.account.lastFailure)
-			}
-			// The lane learns what came of it before the key would count as late.
-			at, _ := l.keys.Until(id)
-			if wait := at.Sub(now); wait <= 0 || wait >= set.timing.grace {
-				t.Errorf("looks again after %s, with a grace of %s", wait, set.timing.grace)
-			}
-		})
-	}
 }
 
 // One engine stands by while the other keeps up, and goes on when that is gone.

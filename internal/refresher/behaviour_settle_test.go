@@ -22,7 +22,7 @@ func TestARedisThatComesBackEmptyIsSettledAnew(t *testing.T) {
 			k.Keys = append(k.Keys, fmt.Sprintf("product:%d", i))
 		}
 	})))
-	eventually(t, "all is settled", 10*time.Second, func() bool { return products(e).Settled })
+	eventually(t, "all is settled", 10*time.Second, func() bool { return products(e).Converged })
 	w.redis.Stop()
 	eventually(t, "the outage is told", 10*time.Second, func() bool { return redisReason(e) != redisconn.Connected })
 	before := w.backend.total()
@@ -30,7 +30,7 @@ func TestARedisThatComesBackEmptyIsSettledAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "Redis is back", 20*time.Second, func() bool { return redisReason(e) == redisconn.Connected })
-	eventually(t, "all is settled again", 10*time.Second, func() bool { return products(e).Settled })
+	eventually(t, "all is settled again", 10*time.Second, func() bool { return products(e).Converged })
 	if loads := w.backend.total() - before; loads < 50 {
 		t.Errorf("settled after %d of 50 keys were filled", loads)
 	}
@@ -44,14 +44,14 @@ func TestANewLifetimeIsSettledAnew(t *testing.T) {
 		w.set(fmt.Sprintf("product:%d", i), "v", 9*time.Second)
 	}
 	w.apply(e, w.plan(keyspace))
-	eventually(t, "all is settled", 10*time.Second, func() bool { return products(e).Settled })
+	eventually(t, "all is settled", 10*time.Second, func() bool { return products(e).Converged })
 
 	keyspace.Expire, keyspace.DueAfter = time.Hour, time.Minute // by which all are old
 	w.apply(e, w.plan(keyspace))
-	if s := products(e); s.Settled {
+	if s := products(e); s.Converged {
 		t.Errorf("still settled: %+v", s)
 	}
-	eventually(t, "all is settled again, and fresh", 10*time.Second, func() bool { s := products(e); return s.Settled && s.Fresh == 20 })
+	eventually(t, "all is settled again, and fresh", 10*time.Second, func() bool { s := products(e); return s.Converged && s.Fresh == 20 })
 }
 
 func redisReason(e *Engine) redisconn.Reason {

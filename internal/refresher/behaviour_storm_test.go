@@ -151,22 +151,3 @@ func TestALoaderIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 	w.apply(e, w.plan(w.keyspace(func(k *Keyspace) { k.Keys, k.MaxConcurrent = names("product:", 50), 7 })))
 	eventually(t, "another setting ends it", 10*time.Second, func() bool { return products(e).Fresh == 50 })
 }
-
-// A limit on rates that passes in a moment is honoured, and is no news.
-func TestAShortPauseIsNotToldOf(t *testing.T) {
-	now := time.Now()
-	for sentence, c := range map[string]struct {
-		after, grace time.Duration
-		told         bool
-	}{
-		"shorter than keys may be late": {2 * time.Second, 3 * time.Second, false},
-		"longer than keys may be late":  {4 * time.Second, 3 * time.Second, true},
-		"a moment":                      {time.Second, 10 * time.Millisecond, false},
-	} {
-		var b breaker
-		b.asks(now, c.after, c.grace)
-		if !b.until.Equal(now.Add(c.after)) || b.asked.IsZero() == c.told {
-			t.Errorf("%s: paused until %s, told: %v", sentence, b.until, !b.asked.IsZero())
-		}
-	}
-}

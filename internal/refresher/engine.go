@@ -5,19 +5,21 @@
 // knows nothing of Kubernetes: whoever hosts it hands it Plans, and reads
 // Snapshots.
 //
-//	Plan ──► Engine ──► server   one per Redis: client, probe, listing
-//	                 └► lane     one per keyspace: schedule, rebuilds, account
+//	Plan ──► Engine ──► store            one per Redis: clients, probes, listings
+//	                 └► keyspaceworker   one per keyspace: schedule, rebuilds, account
 //
-// A lane looks at a key when it should be due, asks Redis whether it still is
-// while taking the key's guard, loads the value, and commits it if nothing
-// happened to the key meanwhile. Redis decides, the schedule only reminds: a
-// lost event, a restart, or two engines that work on one key cost a round trip,
-// never a wrong value, nor a second load while the guard's lease holds.
+// This package is the host's face: it starts and ends workers, and gives them what they
+// share. A worker looks at a key when it should be due, asks Redis whether it still is
+// while taking the key's guard, loads the value, and commits it if nothing happened to
+// the key meanwhile. Redis decides, the schedule only reminds: a lost event, a restart,
+// or two engines that work on one key cost a round trip, never a wrong value, nor a
+// second load while the guard's lease holds.
 package refresher
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -29,9 +31,9 @@ import (
 
 	"github.com/keepfresh/keepfresh/internal/egress"
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspaceworker"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
-	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
-	"github.com/keepfresh/keepfresh/internal/refresher/watch"
+	"github.com/keepfresh/keepfresh/internal/refresher/telemetry"
 )
 
 // Options are what an Engine takes from its host. The zero Options are usable.
@@ -40,9 +42,9 @@ type Options struct {
 	// must return at once, and must not call the Engine.
 	OnChange func(ID)
 
-	// Owns says whether a key is this engine's to refresh, where several share
+	// Ownership says which keys are this engine's to refresh, where several share
 	// the work. All keys are, if it is nil.
-	Owns func(key string) bool
+	Ownership Ownership
 
 	// Standby says whether another engine works on the same keys and goes first,
 	// so that it alone calls the loaders while it keeps up: this one looks at a key
@@ -61,57 +63,47 @@ type Options struct {
 	// Limits are each namespace's.
 	Limits Limits
 
+	// NetHTTP has loaders be called by net/http's transport alone, never by the engine's
+	// own client for plain HTTP.
+	NetHTTP bool
+
 	Registerer prometheus.Registerer // for metrics; none if nil
 	Log        *slog.Logger          // discards if nil
+
+	topology topologyFunc // makes the servers of a Redis; standalone if nil
 }
 
 // Engine keeps the keys of policies fresh. It is safe for concurrent use.
 type Engine struct {
-	opts    Options
-	alone   bool // all keys are its own
-	metrics *metrics
-	passes  atomic.Uint64 // listings begun, over all servers
-	running sync.WaitGroup
-	tenants tenants
+	opts     Options
+	metrics  *telemetry.Metrics
+	listings atomic.Uint64  // begun, over all stores
+	running  sync.WaitGroup // workers, and what ends them and stores
+	tenants  tenants
+	stop     context.CancelFunc // ends what follows Ownership
 
 	changing sync.WaitGroup // calls of Apply and Remove
 
-	// mu is never held over a wait: a lane that is stuck must not keep Healthy from
+	// mu is never held over a wait: a worker that is stuck must not keep Healthy from
 	// naming it, nor others from being changed.
 	mu       sync.Mutex
 	closed   bool
 	turns    map[ID]*turn
 	policies map[ID]*policy
-	servers  map[endpoint]*shared
-}
-
-// endpoint is a Redis as reached with one set of credentials, by rules that judge alike.
-type endpoint struct {
-	redisconn.Config
-	scope string
+	stores   map[endpoint]*sharedStore
 }
 
 // policy is one version of a policy. It is never changed, only replaced.
 type policy struct {
-	plan  Plan
-	srv   *server          // nil without keyspaces
-	lanes map[string]*lane // by keyspace
-}
-
-// shared is a server with the number of lanes that use it.
-type shared struct {
-	*server
-	lanes int
+	plan    Plan
+	store   *sharedStore                      // nil without keyspaces
+	workers map[string]*keyspaceworker.Worker // by keyspace
 }
 
 // New makes an engine without policies. Close ends it.
 func New(opts Options) *Engine {
 	if opts.OnChange == nil {
 		opts.OnChange = func(ID) {}
-	}
-	alone := opts.Owns == nil
-	if alone {
-		opts.Owns = func(string) bool { return true }
 	}
 	if opts.Standby == nil {
 		opts.Standby = func() bool { return false }
@@ -122,15 +114,23 @@ func New(opts Options) *Engine {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{
+	if opts.topology == nil {
+		opts.topology = standalone
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e := &Engine{
 		opts:     opts,
-		alone:    alone,
-		metrics:  newMetrics(opts.Registerer),
+		metrics:  telemetry.New(opts.Registerer),
 		tenants:  tenants{limits: opts.Limits},
+		stop:     stop,
 		turns:    map[ID]*turn{},
 		policies: map[ID]*policy{},
-		servers:  map[endpoint]*shared{},
+		stores:   map[endpoint]*sharedStore{},
 	}
+	if opts.Ownership != nil {
+		e.running.Go(func() { e.followOwnership(ctx) })
+	}
+	return e
 }
 
 // ErrClosed is why an engine that was closed takes no plan.
@@ -153,86 +153,94 @@ func (e *Engine) Apply(id ID, plan Plan) error {
 	}
 	room := e.tenants.hold(id.Namespace).room
 	defer e.tenants.release(id.Namespace)
-	sets := make([]*settings, len(plan.Keyspaces))
+	env := loader.Environment{Egress: e.opts.Egress.For(id.Namespace), Room: room, NetHTTP: e.opts.NetHTTP}
+	sets := make([]*keyspaceworker.Settings, len(plan.Keyspaces))
 	for i, k := range plan.Keyspaces {
-		if sets[i], err = old.settings(k, loader.Environment{Egress: e.opts.Egress.For(id.Namespace), Room: room}); err != nil {
+		if sets[i], err = old.settings(k, env); err != nil {
 			return err
 		}
 	}
-	moved, err := e.replace(id, old, plan, sets)
+	moves, err := e.replace(id, old, plan, sets)
 	if err != nil {
 		return err
 	}
-	for _, m := range moved {
-		e.update(m.lane, old.srv, m.set, m.srv, plan.refresh(m.set.Name))
+	for _, m := range moves {
+		e.move(m, old.store)
 	}
 	return nil
 }
 
-// move is a lane that goes on with other settings.
+// move is a worker that goes on with another assignment.
 type move struct {
-	lane *lane
-	set  *settings
-	srv  *server
+	worker *keyspaceworker.Worker
+	to     *keyspaceworker.Assignment
+	store  *sharedStore
 }
 
 // replace puts the next version of a policy in place of the old one, and says which
-// lanes go on in it. Those of the old one that do not are ended, new ones started.
-func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*settings) (moved []move, err error) {
+// workers go on in it. Those of the old one that do not are ended, new ones started.
+func (e *Engine) replace(id ID, old *policy, plan Plan, sets []*keyspaceworker.Settings) (moves []move, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := &policy{plan: plan, lanes: map[string]*lane{}}
+	next := &policy{plan: plan, workers: map[string]*keyspaceworker.Worker{}}
 	if len(sets) > 0 {
-		if next.srv, err = e.acquire(plan.Redis, e.opts.Egress.For(id.Namespace), len(sets)); err != nil {
+		if next.store, err = e.holdStore(plan.Redis, e.opts.Egress.For(id.Namespace), len(sets)); err != nil {
 			return nil, err
 		}
 	}
-	ended := &policy{srv: old.srv, lanes: maps.Clone(old.lanes)}
+	ended := &policy{store: old.store, workers: maps.Clone(old.workers)}
 	for _, set := range sets {
-		l := old.lanes[set.Name]
-		if l != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(l.view.Load().set.Keyspace, set.Keyspace) {
-			moved = append(moved, move{l, set, next.srv})
-			delete(ended.lanes, set.Name)
+		to := plan.assignment(set, next.store)
+		w := old.workers[set.Name]
+		if w != nil && old.plan.Redis.Endpoint() == plan.Redis.Endpoint() && sameKeys(w.Assignment().Settings, set) {
+			moves = append(moves, move{w, to, next.store})
+			delete(ended.workers, set.Name)
 		} else {
-			l = e.start(id, set, next.srv, plan.refresh(set.Name))
+			w = e.start(id, to, next.store)
 		}
-		next.lanes[set.Name] = l
+		next.workers[set.Name] = w
 	}
 	e.policies[id] = next
 	e.retire(id, ended)
-	return moved, nil
+	return moves, nil
 }
 
 // settings compiles a keyspace, or returns what is in use if it is the same.
-func (p *policy) settings(k Keyspace, env loader.Environment) (*settings, error) {
+func (p *policy) settings(k Keyspace, env loader.Environment) (*keyspaceworker.Settings, error) {
 	for _, was := range p.plan.Keyspaces {
-		if was.Name == k.Name && equal(was, k) {
-			return p.lanes[k.Name].view.Load().set, nil
+		if was.Name == k.Name && reflect.DeepEqual(was, k) {
+			return p.workers[k.Name].Assignment().Settings, nil
 		}
 	}
 	return compile(k, env)
 }
 
-func (e *Engine) start(id ID, set *settings, srv *server, token string) *lane {
-	l := newLane(e, id, set, srv)
-	l.force.ask(token, l)
-	e.running.Go(l.run)
-	srv.attach(l)
-	return l
+// start begins to work on a keyspace.
+func (e *Engine) start(id ID, a *keyspaceworker.Assignment, s *sharedStore) *keyspaceworker.Worker {
+	t := e.tenants.hold(id.Namespace)
+	w := keyspaceworker.New(keyspaceworker.Options{
+		Policy: id.String(), Owns: e.owns(), Standby: e.opts.Standby, Lease: e.opts.Lease, Quota: t.quota, Turns: t.turns,
+		Series:   e.metrics.Keyspace(telemetry.Keyspace{Namespace: id.Namespace, Policy: id.Name, Name: a.Name}),
+		OnChange: func() { e.opts.OnChange(id) },
+	}, a)
+	e.running.Go(w.Run)
+	s.Attach(w)
+	return w
 }
 
-func (e *Engine) update(l *lane, was *server, set *settings, srv *server, token string) {
-	relist := set != l.view.Load().set
-	_ = l.wait(context.Background(), func() { l.update(set, srv, token) })
-	if was != srv {
-		srv.attach(l)
-		was.detach(l)
+// move has a worker go on with another assignment, and ends its former hold on its store.
+func (e *Engine) move(m move, from *sharedStore) {
+	relist := m.to.Settings != m.worker.Assignment().Settings
+	m.worker.Update(m.to)
+	if from != m.store {
+		m.store.Attach(m.worker)
+		from.Detach(m.worker)
 	} else if relist {
-		srv.wantList.Set()
+		m.store.Relist()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.release(was.endpoint) // the lane's former hold; it has a new one
+	e.releaseStore(from)
 }
 
 // Remove ends the work on a policy: loads are cut off, and guards released.
@@ -251,79 +259,38 @@ func (e *Engine) Remove(id ID) {
 	e.retire(id, old)
 }
 
-// retire ends lanes without waiting for them.
+// retire ends workers without waiting for them.
 func (e *Engine) retire(id ID, p *policy) {
-	for name, l := range p.lanes {
+	for name, w := range p.workers {
 		e.running.Go(func() {
-			l.stop()
-			<-l.done
-			p.srv.detach(l)
-			l.tenant.keys.Add(-int64(l.keys.Len()))
+			w.Stop()
+			<-w.Done()
+			p.store.Detach(w)
+			w.Close()
 			e.tenants.release(id.Namespace)
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			e.release(p.srv.endpoint)
-			if now := e.policies[id]; now == nil || now.lanes[name] == nil {
-				e.metrics.forget(id, name, now == nil)
+			e.releaseStore(p.store)
+			if now := e.policies[id]; now == nil || now.workers[name] == nil {
+				e.metrics.Forget(telemetry.Keyspace{Namespace: id.Namespace, Policy: id.Name, Name: name}, now == nil)
 			}
 		})
 	}
 }
 
-// acquire returns the server for a Config, for so many more lanes.
-func (e *Engine) acquire(conf redisconn.Config, rules *egress.Rules, lanes int) (*server, error) {
-	at := endpoint{conf, rules.Scope()}
-	s := e.servers[at]
-	if s == nil {
-		srv, err := newServer(e, at, rules)
-		if err != nil {
-			return nil, err
-		}
-		s = &shared{server: srv}
-		e.servers[at] = s
-	}
-	s.lanes += lanes
-	return s.server, nil
-}
-
-// release ends a lane's hold on a server.
-func (e *Engine) release(at endpoint) {
-	s := e.servers[at]
-	if s.lanes--; s.lanes == 0 {
-		delete(e.servers, at)
-		e.running.Go(s.close)
-	}
-}
-
-// Snapshot tells how a policy stands, and false if the engine does not have it.
-func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
+// Healthy returns an error if a keyspace's loop has stopped turning: a restart
+// would help. What is wrong with a Redis or a loader does not count.
+func (e *Engine) Healthy() error {
 	e.mu.Lock()
-	defer e.mu.Unlock() // Apply moves lanes from one policy to the next
-	p := e.policies[id]
-	if p == nil {
-		return Snapshot{}, false
-	}
-	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
-	if p.srv != nil {
-		snap.Redis = p.srv.status()
-		snap.Watch = p.srv.watch.Status()
-		snap.Memory = *p.srv.remembers()
-		if p.plan.Keyspaces[0].KeyEvents == Off {
-			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
+	defer e.mu.Unlock()
+	for id, p := range e.policies {
+		for name, w := range p.workers {
+			if silent := w.Stuck(); silent > 0 {
+				return fmt.Errorf("keyspace %q of policy %s has been stuck for %s", name, id, silent.Round(time.Second))
+			}
 		}
 	}
-	snap.Keyspaces = make([]KeyspaceSnapshot, 0, len(p.plan.Keyspaces))
-	for _, k := range p.plan.Keyspaces {
-		if took := p.srv.took.Load(); took > 0 && !k.kept() {
-			snap.ShortestExpire = max(snap.ShortestExpire, newTiming(k).keptByListing(time.Duration(took)))
-		}
-		v := p.lanes[k.Name].view.Load()
-		snap.Keyspaces = append(snap.Keyspaces, v.KeyspaceSnapshot)
-		if token := p.plan.refresh(k.Name); token != "" && v.refreshed != token {
-			snap.Refreshed = ""
-		}
-	}
-	return snap, true
+	return nil
 }
 
 // Close ends the engine. Nothing new begins; what runs may finish until ctx
@@ -332,25 +299,26 @@ func (e *Engine) Close(ctx context.Context) {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
+	e.stop()
 	e.changing.Wait()
 	e.mu.Lock()
 	policies := e.policies
 	e.policies = map[ID]*policy{}
 	e.mu.Unlock()
 
-	var lanes []*lane
+	var workers []*keyspaceworker.Worker
 	for _, p := range policies {
-		for _, l := range p.lanes {
-			l.drain()
-			lanes = append(lanes, l)
+		for _, w := range p.workers {
+			w.Drain()
+			workers = append(workers, w)
 		}
 	}
-	for _, l := range lanes {
+	for _, w := range workers {
 		select {
-		case <-l.done:
+		case <-w.Done():
 		case <-ctx.Done():
-			l.cancel()
-			<-l.done
+			w.Cancel()
+			<-w.Done()
 		}
 	}
 	e.mu.Lock()

@@ -6,13 +6,12 @@ package refresher
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/keepfresh/keepfresh/internal/refresher/guard"
-	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	httploader "github.com/keepfresh/keepfresh/internal/refresher/loader/http"
 )
 
@@ -43,58 +42,16 @@ func TestAKeyIsTakenApart(t *testing.T) {
 	}
 }
 
-func TestHowRebuildsEndedIsRememberedOfSoManyKeys(t *testing.T) {
-	var r recent
-	now := time.Now()
-	end := func(key string, o outcome) {
-		r.note(result{job: job{key: key}, outcome: o, failure: failure("Timeout", "late")}, now)
-	}
-	for i := range 3 * maxRecent {
-		end(fmt.Sprint(i), failed)
-	}
-	if len(r.by) != maxRecent || r.order.Len() != maxRecent {
-		t.Errorf("%d and %d are remembered, want %d", len(r.by), r.order.Len(), maxRecent)
-	}
-	last := fmt.Sprint(3*maxRecent - 1)
-	for _, c := range []struct {
-		o    outcome
-		want string
-	}{{held, "Failed"}, {notDue, "Failed"}, {changed, "Changed"}, {committed, "Committed"}} {
-		end(last, c.o)
-		if got := r.of(last, now, 0); got == nil || got.Outcome != c.want {
-			t.Errorf("after %s: %+v, want %s", c.o, got, c.want)
-		}
-	}
-	if forgotten := r.of("0", now, 2); forgotten.Outcome != "Failed" || forgotten.Failure != nil {
-		t.Errorf("a failure that is not remembered: %+v", forgotten)
-	}
-	if got := r.of("new", time.Time{}, 0); got != nil {
-		t.Errorf("a key that was never rebuilt: %+v", got)
-	}
-}
-
-func TestHowAKeyStands(t *testing.T) {
-	w := newWorld(t, 0)
-	set, err := compile(w.keyspace(), loader.Environment{}) // stale with 760 ms left
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		kind string
-		ttl  time.Duration
-		want KeyState
+func TestAKeyIsExplainedWithTheMethodOfItsLoader(t *testing.T) {
+	for url, c := range map[string]struct {
+		batch int
+		want  string
 	}{
-		{"string", 2 * time.Second, KeyFresh},
-		{"string", time.Hour, KeyFresh},
-		{"string", 760 * time.Millisecond, KeyFresh},
-		{"string", 759 * time.Millisecond, KeyStale},
-		{"none", guard.Missing, KeyMissing},
-		{"string", guard.Missing, KeyMissing}, // it expired between the two answers
-		{"string", guard.NoExpiry, KeyIgnored},
-		{"hash", time.Second, KeyIgnored},
+		"http://catalog/products/{id}": {0, http.MethodGet},
+		"http://catalog/products":      {100, http.MethodPost},
 	} {
-		if got := set.state(c.kind, c.ttl); got != c.want {
-			t.Errorf("a %s with %s left: %s, want %s", c.kind, c.ttl, got, c.want)
+		if d, err := Describe("product:{id}", httploader.Config{URL: url, BatchSize: c.batch}, "product:1"); err != nil || d.Method != c.want || d.Address == "" {
+			t.Errorf("%s: %+v, %v; want %s", url, d, err, c.want)
 		}
 	}
 }

@@ -5,35 +5,40 @@ package refresher
 
 import (
 	"context"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// A lane hangs while its policy is changed: that is named, and harms nobody else.
-func TestALaneThatIsStuckIsNamedByHealthy(t *testing.T) {
+// A worker hangs while its policy is changed: that harms nobody else. (That it says so is
+// tested with the worker.)
+func TestAWorkerThatIsStuckHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 0)
-	e := w.engine(Options{})
-	w.apply(e, w.plan(w.keyspace(long)))
-	eventually(t, "it is listed", 10*time.Second, func() bool { return products(e).Listed })
-	l := e.policies[catalog].lanes["products"]
-	stuck := make(chan struct{})
+	stuck, hangs := make(chan struct{}), atomic.Bool{}
 	free := sync.OnceFunc(func() { close(stuck) })
 	t.Cleanup(free)
-	l.do(func() {
-		silent := *l.view.Load()
-		silent.at = time.Now().Add(-2 * stuckAfter)
-		l.view.Store(&silent)
-		<-stuck
-	})
+	hanging := make(chan struct{}, 1)
+	e := w.engine(Options{OnChange: func(id ID) {
+		if id == catalog && hangs.Load() {
+			select {
+			case hanging <- struct{}{}:
+			default:
+			}
+			<-stuck
+		}
+	}})
+	w.apply(e, w.plan(w.keyspace(long)))
+	eventually(t, "it is listed", 10*time.Second, func() bool { return products(e).Listed })
+	hangs.Store(true)
 	changed := make(chan error, 1)
-	go func() {
-		changed <- e.Apply(catalog, w.plan(w.keyspace(long, func(k *Keyspace) { k.MaxConcurrent++ })))
+	go func() { // a refresh of no key is done at once, and that is told
+		plan := w.plan(w.keyspace(long))
+		plan.Refresh = "now"
+		changed <- e.Apply(catalog, plan)
 	}()
-	eventually(t, "the change has begun", 10*time.Second, func() bool {
-		return len(l.inbox) > 0
-	})
+	<-hanging
 
 	within := func(what string, f func()) {
 		t.Helper()
@@ -42,20 +47,16 @@ func TestALaneThatIsStuckIsNamedByHealthy(t *testing.T) {
 		select {
 		case <-ended:
 		case <-time.After(10 * time.Second):
-			t.Fatalf("%s hangs with the lane", what)
+			t.Fatalf("%s hangs with the worker", what)
 		}
 	}
-	within("Healthy", func() {
-		if err := e.Healthy(); err == nil || !strings.Contains(err.Error(), `keyspace "products" of policy shop/catalog has been stuck`) {
-			t.Errorf("it says %v", err)
-		}
-	})
+	within("Healthy", func() { _ = e.Healthy() })
 	within("Snapshot", func() { e.Snapshot(catalog) })
 	within("Explain", func() {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if x, ok := e.Explain(ctx, catalog, "product:1"); !ok || !x.Silent || x.Tracked {
-			t.Errorf("of a key of the lane it says %+v", x)
+			t.Errorf("of a key of the worker it says %+v", x)
 		}
 	})
 	other := ID{"shop", "other"}
@@ -68,7 +69,7 @@ func TestALaneThatIsStuckIsNamedByHealthy(t *testing.T) {
 	})
 	select {
 	case err := <-changed:
-		t.Errorf("the change has ended, though its lane has not heard of it: %v", err)
+		t.Errorf("the change has ended, though its worker has not heard of it: %v", err)
 	default:
 	}
 	free()

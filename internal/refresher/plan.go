@@ -7,13 +7,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspaceworker"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/pacing"
+	"github.com/keepfresh/keepfresh/internal/refresher/rebuild"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 )
 
@@ -26,6 +28,7 @@ func (id ID) String() string { return id.Namespace + "/" + id.Name }
 // Plan is a policy in plain values: all that the engine needs to know of it.
 type Plan struct {
 	Redis     redisconn.Config
+	KeyEvents KeyEvents
 	Keyspaces []Keyspace
 
 	// Refresh asks for every key to be rebuilt once, whatever its age. A token
@@ -44,6 +47,13 @@ func (p Plan) refresh(keyspace string) string {
 		return ""
 	}
 	return p.Refresh
+}
+
+// assignment is what a worker is to do by the plan.
+func (p Plan) assignment(set *keyspaceworker.Settings, s *sharedStore) *keyspaceworker.Assignment {
+	return &keyspaceworker.Assignment{
+		Settings: set, Store: s.Redis, Events: p.KeyEvents != Off, ConfigureEvents: p.KeyEvents == Configure, Demand: p.refresh(set.Name),
+	}
 }
 
 // Keyspace is a family of keys that share a template, a loader and a lifetime.
@@ -67,7 +77,6 @@ type Keyspace struct {
 	OnNotFound    OnNotFound
 	MaxNotFound   int // percent of the last answers, beyond which Delete acts as Keep; 100 for no limit
 	OnMiss        OnMiss
-	KeyEvents     KeyEvents
 }
 
 // OnMiss says what a reader's miss leads to.
@@ -100,6 +109,10 @@ const (
 
 func (k Keyspace) kept() bool { return len(k.Keys) > 0 }
 
+func (k Keyspace) timing() pacing.Timing {
+	return pacing.NewTiming(k.Expire, k.DueAfter, k.GuardTimeout)
+}
+
 // PlanError says which keyspace of a plan cannot be worked on, and why.
 type PlanError struct {
 	Keyspace string
@@ -112,16 +125,9 @@ func (e *PlanError) Error() string { return fmt.Sprintf("keyspace %q: %v", e.Key
 // Unwrap is the cause.
 func (e *PlanError) Unwrap() error { return e.Err }
 
-// settings is a Keyspace ready for use. It is never changed, only replaced.
-type settings struct {
-	Keyspace
-	template *keyspace.Template
-	loader   loader.Source
-	timing   timing
-}
-
-func compile(k Keyspace, env loader.Environment) (*settings, error) {
-	fail := func(err error) (*settings, error) { return nil, &PlanError{k.Name, err} }
+// compile makes a keyspace ready for use.
+func compile(k Keyspace, env loader.Environment) (*keyspaceworker.Settings, error) {
+	fail := func(err error) (*keyspaceworker.Settings, error) { return nil, &PlanError{k.Name, err} }
 	template, err := keyspace.Parse(k.Key)
 	if err != nil {
 		return fail(err)
@@ -145,7 +151,18 @@ func compile(k Keyspace, env loader.Environment) (*settings, error) {
 	if err != nil {
 		return fail(err)
 	}
-	return &settings{Keyspace: k, template: template, loader: source, timing: newTiming(k)}, nil
+	set := &keyspaceworker.Settings{
+		Name: k.Name, Template: template, FillMissed: k.OnMiss == Rebuild,
+		Rebuild: rebuild.Settings{
+			Timing: k.timing(), GuardTimeout: k.GuardTimeout, Source: source,
+			Limits: pacing.Limits{MaxConcurrent: k.MaxConcurrent, MaxPerSecond: k.MaxPerSecond, BatchSize: source.BatchSize()},
+			Kept:   k.kept(), DeleteNotFound: k.OnNotFound == Delete, MaxNotFound: k.MaxNotFound,
+		},
+	}
+	if k.kept() {
+		set.Keys = k.Keys
+	}
+	return set, nil
 }
 
 // DefaultMaxConcurrent is how many loads of a keyspace run at once if its plan
@@ -155,11 +172,11 @@ const DefaultMaxConcurrent = 6
 // DefaultMaxNotFound is the MaxNotFound of a plan that says nothing.
 const DefaultMaxNotFound = 30
 
-func equal(a, b Keyspace) bool { return reflect.DeepEqual(a, b) }
-
-// sameKeys says that two plans of a keyspace are about the same keys, so that
+// sameKeys says that two versions of a keyspace are about the same keys, so that
 // what is known of them holds on.
-func sameKeys(a, b Keyspace) bool { return a.Key == b.Key && a.kept() == b.kept() }
+func sameKeys(a, b *keyspaceworker.Settings) bool {
+	return a.Template.String() == b.Template.String() && a.Rebuild.Kept == b.Rebuild.Kept
+}
 
 // Overlap says whether some key matches both templates. One that cannot be
 // parsed overlaps with nothing.

@@ -6,9 +6,51 @@ package refresher
 import (
 	"time"
 
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspaceworker"
+	"github.com/keepfresh/keepfresh/internal/refresher/rebuild"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
+	"github.com/keepfresh/keepfresh/internal/refresher/store"
+	"github.com/keepfresh/keepfresh/internal/refresher/telemetry"
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
+
+// What a host reads, and packages below make.
+type (
+	// KeyspaceSnapshot is how a keyspace stands.
+	KeyspaceSnapshot = keyspaceworker.Snapshot
+	// LoadersState says whether a keyspace's loads succeed.
+	LoadersState = keyspaceworker.LoadersState
+	// Loads counts loads since the work began.
+	Loads = keyspaceworker.Loads
+	// Failure is why a rebuild failed.
+	Failure = rebuild.Failure
+	// Memory is what Redis says of its memory.
+	Memory = store.Memory
+	// Metric describes one of the engine's metrics.
+	Metric = telemetry.Metric
+	// Label is a label of a metric.
+	Label = telemetry.Label
+)
+
+// The states of loaders.
+const (
+	NoLoads      = keyspaceworker.NoLoads
+	Succeeding   = keyspaceworker.Succeeding
+	Failing      = keyspaceworker.Failing
+	Denied       = keyspaceworker.Denied
+	Paused       = keyspaceworker.Paused
+	ManyNotFound = keyspaceworker.ManyNotFound
+)
+
+// LateShare is the share of a policy's keys that may be late while it still
+// counts as fresh.
+const LateShare = keyspaceworker.LateShare
+
+// TooLate says whether so many of the keys are late that they are not fresh.
+func TooLate(late, keys int64) bool { return keyspaceworker.TooLate(late, keys) }
+
+// Metrics describes all metrics that an Engine registers.
+func Metrics() []Metric { return telemetry.Describe() }
 
 // Snapshot is how a policy stands.
 type Snapshot struct {
@@ -19,7 +61,8 @@ type Snapshot struct {
 	Memory Memory
 
 	// ShortestExpire is the shortest for which listings alone find each key before
-	// it is stale, by what the last one took. 0 before the first, and for kept keys.
+	// it is stale, by the time that the last one took. 0 before the first, and for kept
+	// keys.
 	ShortestExpire time.Duration
 
 	// Refreshed is the plan's Refresh token once every key that it is about was
@@ -27,93 +70,33 @@ type Snapshot struct {
 	Refreshed string
 }
 
-// Memory is what Redis says of its memory.
-type Memory struct {
-	Evicted int64  // keys in the last minute, of whatever kind; negative if it does not tell
-	Limit   string // maxmemory, as in "4.00M"
-	Policy  string // maxmemory-policy, as in "allkeys-lru"
+// Snapshot tells how a policy stands, and false if the engine does not have it.
+func (e *Engine) Snapshot(id ID) (Snapshot, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock() // Apply moves workers from one policy to the next
+	p := e.policies[id]
+	if p == nil {
+		return Snapshot{}, false
+	}
+	snap := Snapshot{Redis: redisconn.Status{Reason: redisconn.NotConnected}, Refreshed: p.plan.Refresh}
+	if p.store != nil {
+		snap.Redis = p.store.Status()
+		snap.Watch = p.store.Watch()
+		snap.Memory = p.store.Memory()
+		if p.plan.KeyEvents == Off {
+			snap.Watch = watch.Status{Reason: watch.Off, Message: "redis.keyEvents is Off"}
+		}
+	}
+	snap.Keyspaces = make([]KeyspaceSnapshot, 0, len(p.plan.Keyspaces))
+	for _, k := range p.plan.Keyspaces {
+		if took := p.store.ListingTook(); took > 0 && !k.kept() {
+			snap.ShortestExpire = max(snap.ShortestExpire, k.timing().ShortestListed(took, store.MinListPause))
+		}
+		of, handled := p.workers[k.Name].Snapshot()
+		snap.Keyspaces = append(snap.Keyspaces, of)
+		if token := p.plan.refresh(k.Name); token != "" && handled != token {
+			snap.Refreshed = ""
+		}
+	}
+	return snap, true
 }
-
-// KeyspaceSnapshot is how a keyspace stands. Keys = Fresh + Stale + Missing.
-type KeyspaceSnapshot struct {
-	Name string
-
-	// Listed says that Redis was read through since the work began; before
-	// that, the counts say nothing.
-	Listed bool
-
-	// Settled says that what was due at the first listing has been tried;
-	// before that, the counts speak of what was found, not of what is kept.
-	Settled bool
-
-	Keys    int64
-	Fresh   int64 // age up to refreshRatio x expire
-	Stale   int64 // older, but there
-	Missing int64 // should exist, and does not
-	Late    int64 // those stale or missing for longer than a rebuild should take
-	Ignored int64 // match the template, but are no strings or have no expiry
-
-	Required float64 // loads per second that keep all keys fresh
-	Achieved float64 // loads per second that succeeded, over the last minute
-	TooSlow  bool    // more keys are late than may be, as the loader cannot do what is required
-
-	Slowest time.Duration // 99 of 100 rebuilds take no longer; zero before the first
-	Fits    time.Duration // the longest that a rebuild may take, or the key expires
-
-	Loads        Loads
-	LastRefresh  time.Time // the last commit; zero if there was none
-	OldestLoad   time.Time // when the oldest value was loaded; zero without keys
-	LastFailure  *Failure
-	LoadersState LoadersState
-
-	// Losing is the share of the keys that are gone at a look, though they were thought
-	// fresh, where that is so again and again; else 0. Keys that need not exist count as
-	// far as Redis evicts keys.
-	Losing float64
-
-	Untracked int64 // keys that are left out, as the namespace's limit is reached
-	Queues    bool  // loads wait for those of the namespace's other keyspaces
-
-	NotFound, Answers int       // of the last answers for keys that hold values
-	PausedUntil       time.Time // the loader asked to be left alone until then, for longer than keys may be late
-}
-
-// LoadersState says whether a keyspace's loads succeed.
-type LoadersState string
-
-// The states.
-const (
-	NoLoads    LoadersState = ""           // none has ended yet
-	Succeeding LoadersState = "Succeeding" // also if some keys fail
-	Failing    LoadersState = "Failing"    // several in a row failed
-	Denied     LoadersState = "Denied"     // as several in a row failed that the operator's rules forbid
-	Paused     LoadersState = "Paused"     // the loader asked to be left alone (Retry-After)
-
-	// So many keys that hold values are not found that none is deleted for it.
-	ManyNotFound LoadersState = "ManyNotFound"
-)
-
-// Loads counts loads since the work began.
-type Loads struct{ Succeeded, Failed int64 }
-
-// Failure is why a rebuild failed.
-type Failure struct {
-	Time    time.Time
-	Reason  string // a loader.Reason, or one of the reasons below
-	Message string // holds no secret
-}
-
-// The reasons beside those of package loader.
-const (
-	WrongType  = "WrongType"  // the key is not a string
-	NoExpiry   = "NoExpiry"   // the key has no TTL
-	GuardLost  = "GuardLost"  // another took the guard during the load
-	RedisError = "RedisError" // Redis refused a command, or was not reached
-)
-
-// LateShare is the share of a policy's keys that may be late while it still
-// counts as fresh.
-const LateShare = 0.01
-
-// TooLate says whether so many of the keys are late that they are not fresh.
-func TooLate(late, keys int64) bool { return float64(late) > LateShare*float64(keys) }

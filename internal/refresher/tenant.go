@@ -5,10 +5,10 @@ package refresher
 
 import (
 	"sync"
-	"sync/atomic"
-	"time"
 
+	"github.com/keepfresh/keepfresh/internal/refresher/keyspaceworker/tracker"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
+	"github.com/keepfresh/keepfresh/internal/refresher/rebuild"
 )
 
 // Limits bound what the policies of one namespace may have an engine do and hold, so that
@@ -19,7 +19,7 @@ type Limits struct {
 	BodyBytes int64 // of answers larger than 64 KiB, at once
 }
 
-// tenants are the namespaces that have lanes.
+// tenants are the namespaces that have workers.
 type tenants struct {
 	limits Limits
 
@@ -27,96 +27,39 @@ type tenants struct {
 	of map[string]*tenant
 }
 
-// tenant is what the lanes of a namespace share.
+// tenant is what the workers of a namespace share.
 type tenant struct {
-	lanes  int // of tenants.mu
-	limits Limits
-	keys   atomic.Int64
-	turns  *turns
-	room   *loader.Room
+	workers int            // tenants.mu guards it
+	quota   *tracker.Quota // of keys
+	turns   *rebuild.Turns // of loads
+	room    *loader.Room   // for large answers
 }
 
-// hold is the tenant of a namespace, for one more lane.
+// hold is the tenant of a namespace, for one more worker.
 func (ts *tenants) hold(namespace string) *tenant {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	t := ts.of[namespace]
 	if t == nil {
-		t = &tenant{limits: ts.limits, room: loader.NewRoom(ts.limits.BodyBytes)}
-		if ts.limits.Loads > 0 {
-			t.turns = &turns{free: ts.limits.Loads}
+		t = &tenant{
+			quota: tracker.NewQuota(ts.limits.Keys), turns: rebuild.NewTurns(ts.limits.Loads), room: loader.NewRoom(ts.limits.BodyBytes),
 		}
 		if ts.of == nil {
 			ts.of = map[string]*tenant{}
 		}
 		ts.of[namespace] = t
 	}
-	t.lanes++
+	t.workers++
 	return t
 }
 
-// release ends a lane's hold.
+// release ends a worker's hold.
 func (ts *tenants) release(namespace string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if t := ts.of[namespace]; t != nil {
-		if t.lanes--; t.lanes == 0 {
+		if t.workers--; t.workers == 0 {
 			delete(ts.of, namespace)
 		}
 	}
-}
-
-// admit counts a key, if there is room for one more.
-func (t *tenant) admit() bool {
-	if n := t.keys.Add(1); t.limits.Keys > 0 && n > t.limits.Keys {
-		t.keys.Add(-1)
-		return false
-	}
-	return true
-}
-
-// turns bound how many loads of all lanes of a namespace run at once. Lanes that find none
-// free get theirs one after the other, so that none takes all. Nil turns are without end.
-type turns struct {
-	mu      sync.Mutex
-	free    int
-	waiting []*slots
-}
-
-// take takes a turn, if it is the lane's or nobody waits. Else s is resumed when it is.
-func (t *turns) take(s *slots, its bool) bool {
-	if t == nil {
-		return true
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.free > 0 && (its || len(t.waiting) == 0) {
-		t.free--
-		return true
-	}
-	if !s.waits {
-		s.waits = true
-		s.waited.Store(time.Now().UnixNano())
-		t.waiting = append(t.waiting, s)
-	}
-	return false
-}
-
-// give gives a turn back, and lets those have it who wait.
-func (t *turns) give() {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	t.free++
-	for t.free > 0 && len(t.waiting) > 0 {
-		next := t.waiting[0]
-		t.waiting[0] = nil
-		t.waiting = t.waiting[1:]
-		next.waits = false
-		t.mu.Unlock()
-		next.resume()
-		t.mu.Lock()
-	}
-	t.mu.Unlock()
 }

@@ -11,79 +11,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/egress"
 )
-
-// However many lanes there are, no more loads run at once than a namespace may have, and
-// a lane with much to do leaves its turn to one with little.
-func TestLoadsTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var running, most, done atomic.Int64
-		turns := &turns{free: 3}
-		lanes := make([]slots, 10)
-		var first [10]atomic.Int64 // nanoseconds after the beginning
-		began := time.Now()
-		for i := range lanes {
-			lanes[i].turns = turns
-			lanes[i].resize(5)
-			for range 20 - 19*min(i, 1) { // one lane has 20, the others 1 each
-				lanes[i].run(func() {
-					first[i].CompareAndSwap(0, int64(time.Since(began))+1)
-					most.Store(max(most.Load(), running.Add(1)))
-					time.Sleep(time.Second)
-					running.Add(-1)
-					done.Add(1)
-				})
-			}
-		}
-		time.Sleep(20 * time.Second)
-		if most.Load() != 3 || done.Load() != 29 {
-			t.Errorf("%d at once, and %d of 29 done", most.Load(), done.Load())
-		}
-		for i := range first {
-			if waited := time.Duration(first[i].Load()); waited > 5*time.Second {
-				t.Errorf("lane %d has waited %s behind the one with many", i, waited)
-			}
-		}
-		for i := range lanes {
-			lanes[i].close()
-		}
-		synctest.Wait()
-		if turns.free != 3 {
-			t.Errorf("%d turns are left", turns.free)
-		}
-	})
-}
-
-// A lane that has ended while it waited for its turn keeps nobody else from one.
-func TestATurnThatIsNotWantedAnyMoreIsPassedOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		turns := &turns{free: 1}
-		var a, b, c slots
-		var ended atomic.Bool
-		for _, s := range []*slots{&a, &b, &c} {
-			s.turns = turns
-			s.resize(1)
-		}
-		a.run(func() { time.Sleep(time.Second) })
-		b.run(func() { t.Error("it was dropped") })
-		c.run(func() { ended.Store(true) })
-		b.mu.Lock()
-		b.queue = nil
-		b.mu.Unlock()
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if !ended.Load() || turns.free != 1 {
-			t.Errorf("ended: %t; %d turns are left", ended.Load(), turns.free)
-		}
-		for _, s := range []*slots{&a, &b, &c} {
-			s.close()
-		}
-	})
-}
 
 // One namespace floods: 200 keyspaces whose loader hangs, thousands of keys, answers of a
 // megabyte. Another's keys stay fresh, and so do those of the flooding one, as far as its
@@ -108,7 +39,7 @@ func TestAFloodOfOneNamespaceLeavesAnotherFresh(t *testing.T) {
 	})))
 	eventually(t, "the healthy policy is fresh", 20*time.Second, func() bool {
 		s, _ := e.Snapshot(ID{"healthy", "p"})
-		return s.Keyspaces[0].Settled && s.Keyspaces[0].Fresh == 50
+		return s.Keyspaces[0].Converged && s.Keyspaces[0].Fresh == 50
 	})
 	for range 30 {
 		time.Sleep(100 * time.Millisecond)
@@ -199,7 +130,7 @@ func TestAConnectionIsSharedOnlyByThoseWhoMayMakeIt(t *testing.T) {
 			put(t, e, id, w.plan(w.keyspace(func(k *Keyspace) { k.Key = id.Namespace + id.Name + ":{id}" })))
 		}
 		e.mu.Lock()
-		servers := len(e.servers)
+		servers := len(e.stores)
 		e.mu.Unlock()
 		if want := map[bool]int{false: 1, true: 2}[tied]; servers != want {
 			t.Errorf("tied to namespaces: %t: %d connections; want %d", tied, servers, want)

@@ -56,6 +56,7 @@ type Environment struct {
 	MaxConcurrent int           // calls at once, at most; a source may size its connections by it
 	Egress        *egress.Rules // where to it may connect; anywhere if nil
 	Room          *Room         // for large answers; without end if nil
+	NetHTTP       bool          // HTTP is spoken by net/http alone, not by a client of ours
 }
 
 // Result is what became of one key.

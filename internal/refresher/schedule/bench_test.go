@@ -44,7 +44,7 @@ func BenchmarkCycle(b *testing.B) {
 			)
 			for done := 0; done < b.N; {
 				now, _ = s.Next(now)
-				for k := s.Come(now, ids[:]); k > 0; k = s.Come(now, ids[:]) {
+				for k := s.TakeReady(now, ids[:]); k > 0; k = s.TakeReady(now, ids[:]) {
 					for _, id := range ids[:k] {
 						s.MakeDue(id)
 					}

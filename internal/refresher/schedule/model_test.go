@@ -83,8 +83,8 @@ func (m *model) step() {
 		w.place = due
 		m.s.MakeDue(id)
 	case 4:
-		w.place = resting
-		m.s.Rest(id)
+		w.place = unqueued
+		m.s.Dequeue(id)
 		w.expiry = m.now.Add(m.span()).Truncate(time.Millisecond)
 		m.s.SetExpiry(id, w.expiry)
 	case 5:
@@ -106,7 +106,7 @@ func (m *model) flurry() {
 	for name, w := range m.keys {
 		id, to := m.s.Find(name), m.rnd.IntN(3)
 		for range 2*len(m.keys) + 4*tolerated {
-			m.s.Rest(id)
+			m.s.Dequeue(id)
 			switch to {
 			case 0:
 				m.s.Wait(id, m.now.Add(m.span()))
@@ -119,8 +119,8 @@ func (m *model) flurry() {
 			}
 			m.checkWaste()
 		}
-		m.s.Rest(id)
-		w.place, w.expiry = resting, m.s.Expiry(id)
+		m.s.Dequeue(id)
+		w.place, w.expiry = unqueued, m.s.Expiry(id)
 		return
 	}
 }
@@ -174,7 +174,7 @@ func (m *model) come() {
 	for {
 		next, some := m.s.Next(m.now)
 		ids := make([]ID, 1+m.rnd.IntN(20))
-		ids = ids[:m.s.Come(m.now, ids)]
+		ids = ids[:m.s.TakeReady(m.now, ids)]
 		if len(ids) == 0 {
 			if some && !next.After(m.now) {
 				m.t.Fatalf("it is %s, and nothing came, though the next was said to come at %s", m.now, next)
@@ -196,7 +196,7 @@ func (m *model) come() {
 			if w.until.Before(before.Add(-Tick)) && before.Sub(start) < horizon*Tick {
 				m.t.Fatalf("%q came, of %s, after one of %s", name, w.until, before)
 			}
-			before, w.place = w.until, resting
+			before, w.place = w.until, unqueued
 		}
 	}
 	for name, w := range m.keys {
@@ -222,7 +222,7 @@ func (m *model) pop() {
 	if popped == nil || popped.place != due {
 		m.t.Fatalf("%q was popped, which was not due", m.s.Name(id))
 	}
-	popped.place = resting
+	popped.place = unqueued
 	if popped.expiry.Sub(start) > horizon*Tick {
 		return // in no hurry
 	}
@@ -281,8 +281,8 @@ func (m *model) check() {
 			dues++
 		}
 		at, waits := m.s.Until(id)
-		if waits != (place == waiting) || m.s.Resting(id) != (place == resting) {
-			m.t.Fatalf("%q waits: %v, rests: %v, want %+v", name, waits, m.s.Resting(id), w)
+		if waits != (place == waiting) || m.s.Unqueued(id) != (place == unqueued) {
+			m.t.Fatalf("%q waits: %v, rests: %v, want %+v", name, waits, m.s.Unqueued(id), w)
 		}
 		early := at.Before(w.until) && w.until.After(m.now) // else it is the same
 		if waits && w.until.Sub(start) < horizon*Tick && (early || at.Sub(w.until) >= Tick) {

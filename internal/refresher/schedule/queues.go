@@ -23,7 +23,7 @@ func (s *Schedule) time(at int64) time.Time { return s.epoch.Add(time.Duration(a
 
 // Wait has a key wait until a time, out of the queue that it is in.
 func (s *Schedule) Wait(id ID, until time.Time) {
-	s.Rest(id)
+	s.Dequeue(id)
 	r := s.rec(id)
 	r.place, r.at = waiting, s.waits.enter(id, s.tick(until))
 }
@@ -48,9 +48,9 @@ func (s *Schedule) Queued(id ID, now time.Time) bool {
 	return false
 }
 
-// Come fills ids with keys that waited and whose time has come, the earliest
-// first, and says how many there were. They rest.
-func (s *Schedule) Come(now time.Time, ids []ID) (n int) {
+// TakeReady fills ids with keys that waited and whose time has come, the earliest
+// first, and says how many there were. They are in no queue then.
+func (s *Schedule) TakeReady(now time.Time, ids []ID) (n int) {
 	for to := s.passed(now); n < len(ids); {
 		if _, some := s.waits.advance(to); !some {
 			break
@@ -65,7 +65,7 @@ func (s *Schedule) Come(now time.Time, ids []ID) (n int) {
 func (s *Schedule) Next(now time.Time) (time.Time, bool) {
 	for to := s.passed(now); ; {
 		at, some := s.waits.advance(to)
-		if !some || s.comes(&s.waits, waiting) {
+		if !some || s.hasReady(&s.waits, waiting) {
 			return s.time(at), s.waits.n > 0
 		}
 	}
@@ -74,7 +74,7 @@ func (s *Schedule) Next(now time.Time) (time.Time, bool) {
 // MakeDue puts a key among those that are due, out of the queue that it is in.
 // They are in the order of their expiry, to a tick.
 func (s *Schedule) MakeDue(id ID) {
-	s.Rest(id)
+	s.Dequeue(id)
 	if s.Due() == 0 {
 		s.dues.restart(s.waits.cursor)
 		s.lates = nil
@@ -90,7 +90,7 @@ func (s *Schedule) MakeDue(id ID) {
 }
 
 // Pop fills ids with the keys that expire first among those that are due, and says
-// how many there were. They rest.
+// how many there were. They are in no queue then.
 func (s *Schedule) Pop(ids []ID) (n int) {
 	for n < len(ids) && s.late > 0 {
 		first := s.lates.pop()
@@ -112,9 +112,9 @@ func (s *Schedule) Pop(ids []ID) (n int) {
 // Due is the number of keys that are due.
 func (s *Schedule) Due() int { return s.dues.n + s.late }
 
-// Rest takes a key out of the queue that it is in.
-func (s *Schedule) Rest(id ID) {
-	if r := s.rec(id); r.place != resting {
+// Dequeue takes a key out of the queue that it is in.
+func (s *Schedule) Dequeue(id ID) {
+	if r := s.rec(id); r.place != unqueued {
 		s.leave(r)
 		s.tidy()
 	}
@@ -130,7 +130,7 @@ func (s *Schedule) leave(r *record) {
 	case late:
 		s.late--
 	}
-	r.place = resting
+	r.place = unqueued
 }
 
 // take fills ids with keys from the cursor's slot. It reads their records in a
@@ -158,7 +158,7 @@ func (s *Schedule) take(w *wheel, in place, ids []ID) (n int) {
 	s.read |= read
 	for _, id := range ids[:some] {
 		if s.holds(entry{at, id}, in) {
-			s.rec(id).place = resting
+			s.rec(id).place = unqueued
 			w.n--
 			ids[n] = id
 			n++
@@ -167,9 +167,9 @@ func (s *Schedule) take(w *wheel, in place, ids []ID) (n int) {
 	return n
 }
 
-// comes says whether there is a key in the cursor's slot. It forgets entries that
+// hasReady says whether there is a key in the cursor's slot. It forgets entries that
 // hold no more on the way to it.
-func (s *Schedule) comes(w *wheel, in place) bool {
+func (s *Schedule) hasReady(w *wheel, in place) bool {
 	l, slot := w.levels[0], w.cursor&slotMask
 	for l.first[slot] != 0 {
 		c := w.chunk(l.first[slot])

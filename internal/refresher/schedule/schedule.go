@@ -5,7 +5,7 @@
 // next: by the time at which each should be looked at again, and, once they are
 // due, by how soon Redis would lose them.
 //
-//	Add ──► resting ──Wait──► waiting ──Come, MakeDue──► due ──Pop──► resting
+//	Add ──► unqueued ──Wait──► waiting ──TakeReady, MakeDue──► due ──Pop──► unqueued
 //	                          by time                    by expiry
 //
 // A schedule only reminds. That a key is due here means "ask Redis"; whether
@@ -65,10 +65,10 @@ type record struct {
 type place uint8
 
 const (
-	resting place = iota
-	waiting       // in a wheel by when it comes
-	due           // in a wheel by its expiry
-	late          // in a heap by its expiry
+	unqueued place = iota
+	waiting        // in a wheel by when it comes
+	due            // in a wheel by its expiry
+	late           // in a heap by its expiry
 )
 
 // Marks are eight bits per key for the use of the caller. They are 0 at first.
@@ -123,7 +123,7 @@ func (s *Schedule) FindAgain(name string, id ID) ID {
 	return s.Find(name)
 }
 
-// Add takes in a key that is not held yet. It is resting, and expires at the
+// Add takes in a key that is not held yet. It is unqueued, and expires at the
 // epoch. It panics if the name does not begin with the prefix.
 func (s *Schedule) Add(name string) ID {
 	rest, ok := strings.CutPrefix(name, s.prefix)
@@ -150,7 +150,7 @@ func (s *Schedule) add() ID {
 
 // Remove forgets a key. The key with the last number takes its number.
 func (s *Schedule) Remove(id ID) {
-	s.Rest(id)
+	s.Dequeue(id)
 	s.delete(id)
 	s.dropName(id)
 	if last := s.n; id != last {
@@ -187,8 +187,8 @@ func (s *Schedule) renumber(from, to ID) {
 	}
 }
 
-// Resting says that a key is in no queue.
-func (s *Schedule) Resting(id ID) bool { return s.rec(id).place == resting }
+// Unqueued says that a key is in no queue.
+func (s *Schedule) Unqueued(id ID) bool { return s.rec(id).place == unqueued }
 
 // Expiry is when a key expires, to the millisecond, as SetExpiry was told.
 func (s *Schedule) Expiry(id ID) time.Time {

@@ -35,9 +35,6 @@ type Config struct {
 	// MaxBodyBytes bounds an answer's body, after decompression: that is a value,
 	// or all values of a batch. Default DefaultMaxBodyBytes.
 	MaxBodyBytes int64
-	// NetHTTP has net/http's transport make all calls, even where package direct would
-	// do.
-	NetHTTP bool
 }
 
 // Header is one header of a call. However it is printed or marshalled, its value

@@ -23,8 +23,8 @@
 // Header values may be secrets. They are sent to the URL's host alone, redirects
 // are not followed, and no error nor any way of printing shows them.
 //
-// Plain answers over plain connections are read by package direct; with Config.NetHTTP,
-// net/http's transport reads all.
+// Plain answers over plain connections are read by package direct; with
+// Environment.NetHTTP, net/http's transport reads all.
 package http
 
 import (

@@ -50,7 +50,7 @@ func newSender(origin string, cfg Config, header http.Header, host string, env l
 	base, err := url.Parse(origin)
 	own := err == nil && o.transport == nil
 	byProxy := own && proxied(base)
-	if own && !byProxy && !cfg.NetHTTP && direct.Supported && base.Scheme == "http" {
+	if own && !byProxy && !env.NetHTTP && direct.Supported && base.Scheme == "http" {
 		return sendDirect(base, cfg, header, host, env, o)
 	}
 	var asked *egress.Rules
