@@ -66,7 +66,7 @@ func (t *Tracker) take(id schedule.ID, key string, now time.Time) rebuild.Job {
 	if t.Has(id, Demanded) {
 		j.Token = t.demand.token
 	}
-	j.LoadedRecently = now.Before(t.NotBefore(id)) && t.Failures(key) == 0
+	j.LoadedRecently = t.loadedRecently(id, now)
 	return j
 }
 
@@ -96,7 +96,10 @@ func (t *Tracker) Finish(r rebuild.Result, now time.Time) {
 	}
 	if r.Took > 0 && r.Outcome != rebuild.Committed {
 		t.Unmark(id, OwnTTL)
-		t.exceptions.set(r.Key, exception{failures: t.Failures(r.Key), loaded: now, notBefore: now.Add(r.ReloadAfter), mayFailCall: r.MayBeOneKey})
+		t.exceptions.set(r.Key, exception{
+			failures: t.Failures(r.Key), loaded: now, notBefore: now.Add(r.ReloadAfter), mayFailCall: r.MayBeOneKey,
+			loadFailed: r.Outcome != rebuild.Changed && r.Outcome != rebuild.Aborted,
+		})
 	}
 	t.schedule(id, r, now)
 }

@@ -216,3 +216,30 @@ func TestOnlyTheListingOfItsNodeForgetsAKey(t *testing.T) {
 	tr.EndListing(5, "b", onB, at)
 	want("then the other", "a1", "b1")
 }
+
+// Redis was gone when the key was looked at: that is no reason to load again what was
+// loaded a moment ago. (Found by FuzzWorker.)
+func TestALookThatFailsMakesNoKeyDueThatWasJustLoaded(t *testing.T) {
+	tr, id := one(usual, at)
+	take := func() rebuild.Job {
+		tr.MakeDue(id)
+		jobs, _ := tr.TakeDue(1, 1, at)
+		return jobs[0]
+	}
+	finish := func(j rebuild.Job, r rebuild.Result) {
+		r.Job = j
+		tr.Finish(r, at)
+	}
+	interval := usual.Timing.ReloadInterval()
+	finish(take(), rebuild.Result{Outcome: rebuild.Committed, TTL: usual.Timing.Expire, Took: time.Millisecond, ReloadAfter: interval})
+	tr.Found([]discover.Found{{Key: "product:1", TTL: 100 * time.Millisecond, At: at.Add(time.Millisecond)}}, 0) // the application wrote it
+	finish(take(), rebuild.Result{Outcome: rebuild.Failed, ByRedis: true})
+	if j := take(); !j.LoadedRecently {
+		t.Error("it is to be loaded again")
+	} else {
+		finish(j, rebuild.Result{Outcome: rebuild.Failed, TTL: time.Second, Took: time.Millisecond, ReloadAfter: interval})
+	}
+	if j := take(); j.LoadedRecently {
+		t.Error("a key whose load failed is not to be tried again")
+	}
+}

@@ -191,7 +191,8 @@ type exceptions struct {
 type exception struct {
 	failures    int       // in a row
 	loaded      time.Time // the last load; zero before the first
-	notBefore   time.Time // no load before, whatever the key's TTL
+	notBefore   time.Time // no load before, whatever the key's TTL; unless
+	loadFailed  bool      // the last load failed: then the backoff says when to try again
 	mayFailCall bool      // the key itself may be why its batch failed
 }
 
@@ -247,6 +248,15 @@ func (x *exceptions) forgive(key string, now time.Time) {
 			x.drop(key)
 		}
 	}
+}
+
+// loadedRecently says that a key was loaded so recently that only a loss makes it due.
+// That a look at it failed, as Redis was gone, changes nothing about that.
+func (t *Tracker) loadedRecently(id schedule.ID, now time.Time) bool {
+	if x := t.exception(id); x != nil && x.loadFailed {
+		return false
+	}
+	return now.Before(t.NotBefore(id))
 }
 
 // exception is that of a key, or nil.
