@@ -21,7 +21,7 @@ import (
 
 // bounds runs the operator with narrow limits, and with Secrets that have to be labelled.
 func bounds(t *testing.T, binary string, c *cluster) {
-	for _, wrong := range []string{"--max-policies-per-namespace=-1", "--max-keys-per-namespace=-1", "--max-body-bytes-per-namespace=1000", "--secret-selector=a b", "--max-loads-per-namespace=many"} {
+	for _, wrong := range []string{"--max-policies-per-namespace=-1", "--max-keys-per-namespace=-1", "--max-body-bytes-per-namespace=1000", "--secret-selector=a b", "--max-loads-per-namespace=many", "--http-client=curl"} {
 		out, err := exec.CommandContext(t.Context(), binary, wrong, "--kubeconfig="+c.kubeconfig(t, "keepfresh-manager")).CombinedOutput()
 		if name, _, _ := strings.Cut(strings.TrimPrefix(wrong, "--"), "="); err == nil || !strings.Contains(string(out), name) {
 			t.Errorf("%s is taken: %v\n%s", wrong, err, out)
@@ -48,7 +48,7 @@ func bounds(t *testing.T, binary string, c *cluster) {
 		ValueFrom: &cachev1alpha1.HTTPHeaderSource{SecretKeyRef: &cachev1alpha1.SecretKeyReference{Name: "api", Key: "token"}}}}
 	c.create(t, first)
 	o := start(t, binary, "--kubeconfig="+c.kubeconfig(t, "keepfresh-manager"), "--watch-namespaces=bounded",
-		"--secret-selector=keepfresh.dev/use=true", "--max-policies-per-namespace=3", "--max-keyspaces-per-namespace=4", "--max-keys-per-namespace=5")
+		"--secret-selector=keepfresh.dev/use=true", "--max-policies-per-namespace=3", "--max-keyspaces-per-namespace=4", "--max-keys-per-namespace=5", "--http-client=net/http")
 	c.says(t, o, "bounded", "first", cachev1alpha1.ConditionStalled, cachev1alpha1.ReasonSecretNotFound, "keepfresh.dev/use=true", "--secret-selector")
 	labelled := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "api", Namespace: "bounded", Labels: map[string]string{"keepfresh.dev/use": "true"}}, StringData: map[string]string{"token": "t0ken"}}
 	if err := c.admin.Update(t.Context(), labelled); err != nil {

@@ -58,6 +58,7 @@ type options struct {
 	checkNamespace    string
 	egress            egress.Config
 	tenants           tenantOptions
+	netHTTP           bool // loaders are called by net/http alone
 	zap               zap.Options
 }
 
@@ -72,6 +73,13 @@ func main() {
 	flag.StringVar(&o.checkNamespace, "check", "", "Only see, by dry runs in this namespace, that the API server takes a good CachePolicy and refuses a bad one.")
 	o.egress.Bind(flag.CommandLine)
 	o.tenants.bind(flag.CommandLine)
+	flag.Func("http-client", "What calls loaders by plain HTTP: direct, which takes about half of the CPU, or net/http, Go's own client. (default direct)", func(name string) error {
+		o.netHTTP = name == "net/http"
+		if !o.netHTTP && name != "direct" {
+			return errors.New("write direct or net/http")
+		}
+		return nil
+	})
 	o.zap.BindFlags(flag.CommandLine)
 	flag.Parse()
 	if *showVersion {
@@ -152,6 +160,7 @@ func run(ctx context.Context, o options, log logr.Logger) error {
 		Standby:    func() bool { return !election.Leads() },
 		Egress:     rules,
 		Limits:     o.tenants.engine,
+		NetHTTP:    o.netHTTP,
 		Registerer: metrics.Registry,
 		Log:        slog.New(logr.ToSlogHandler(log.WithName("engine"))),
 	})
