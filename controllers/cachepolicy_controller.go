@@ -49,8 +49,8 @@ type CachePolicyReconciler struct {
 	// The manager's cache has to have it too (CacheOptions).
 	SecretSelector labels.Selector
 
-	secrets  *secretCache
-	enforced enforced
+	secrets   *secretCache
+	decisions decisions
 }
 
 // +kubebuilder:rbac:groups=cache.keepfresh.dev,resources=cachepolicies,verbs=list;watch

@@ -136,19 +136,20 @@ func rival(p *cachev1alpha1.CachePolicy, template string, others []cachev1alpha1
 	return nil, ""
 }
 
-func yields(keyspace string, to *cachev1alpha1.CachePolicy, theirs string) string {
+// conflictMessage says that a keyspace gives way to that of an older policy.
+func conflictMessage(keyspace string, to *cachev1alpha1.CachePolicy, theirs string) string {
 	return fmt.Sprintf("keyspace %q can hold the same keys as keyspace %q of the older policy %s/%s on this Redis, which goes first",
 		keyspace, theirs, to.Namespace, to.Name)
 }
 
-// yield takes the keyspaces out of a plan that an older policy claims, be that
+// dropClaimed takes the keyspaces out of a plan that an older policy claims, be that
 // suspended or not, and says so in a problem.
-func yield(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1alpha1.CachePolicy) *problem {
+func dropClaimed(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1alpha1.CachePolicy) *problem {
 	var messages []string
 	plan.Keyspaces = slices.DeleteFunc(plan.Keyspaces, func(k refresher.Keyspace) bool {
 		other, name := rival(p, k.Key, others)
 		if other != nil {
-			messages = append(messages, yields(k.Name, other, name))
+			messages = append(messages, conflictMessage(k.Name, other, name))
 		}
 		return other != nil
 	})

@@ -79,11 +79,11 @@ func TestYield(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := me()
-			made, err := plan(p, nil)
+			made, err := makePlan(p, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			problem := yield(&made, p, test.others)
+			problem := dropClaimed(&made, p, test.others)
 			var keeps []string
 			for _, k := range made.Keyspaces {
 				keeps = append(keeps, k.Name)
@@ -160,7 +160,7 @@ func TestEndpoint(t *testing.T) {
 	if at("redis:6379", 0) == at("redis:6379", 1) || at("redis:6379", 0) == at("redis:6380", 0) {
 		t.Error("another database or port is the same endpoint")
 	}
-	made, err := plan(catalog(func(p *cachev1alpha1.CachePolicy) { p.Spec.Redis.Addresses[0] = "REDIS:6379" }), nil)
+	made, err := makePlan(catalog(func(p *cachev1alpha1.CachePolicy) { p.Spec.Redis.Addresses[0] = "REDIS:6379" }), nil)
 	if err != nil || fmt.Sprintf("%s/%d", made.Redis.Address, made.Redis.Database) != at("redis:6379", 0) {
 		t.Errorf("the engine sees another endpoint: %+v, %v", made.Redis, err)
 	}

@@ -27,20 +27,20 @@ func (r *CachePolicyReconciler) enforce(ctx context.Context, id refresher.ID, po
 		r.remove(id)
 		return nil
 	}
-	in := cause{specified: specified{
-		policy: policy.UID, generation: policy.Generation, leads: leads, claims: r.enforced.claims.Load(),
+	in := inputs{specified: specified{
+		policy: policy.UID, generation: policy.Generation, leads: leads, claims: r.decisions.claims.Load(),
 		token: refreshToken(policy), only: policy.Annotations[cachev1alpha1.RefreshKeyspacesAnnotation], handled: policy.Status.LastHandledRefreshAt,
 	}}
 	var err error
 	if in.secrets, err = r.secrets.of(ctx, policy); err != nil {
 		return err
 	}
-	if p, known := r.enforced.by(id, in); known {
+	if p, known := r.decisions.recall(id, in); known {
 		return asError(p)
 	}
 	err = r.apply(ctx, id, policy.DeepCopy(), in.secrets, leads)
 	if p := asProblem(err); err == nil || p != nil {
-		r.enforced.note(id, in, p)
+		r.decisions.remember(id, in, p)
 	}
 	return err
 }
@@ -50,13 +50,13 @@ func (r *CachePolicyReconciler) apply(ctx context.Context, id refresher.ID, poli
 	if p := selfConflict(policy); p != nil {
 		return p
 	}
-	if err := r.beyond(ctx, policy); err != nil {
+	if err := r.checkLimits(ctx, policy); err != nil {
 		if asProblem(err) != nil {
 			r.Engine.Remove(id)
 		}
 		return err
 	}
-	plan, err := plan(policy, s)
+	plan, err := makePlan(policy, s)
 	if p := asProblem(err); p != nil && p.reason == cachev1alpha1.ReasonSecretNotFound && r.SecretSelector != nil {
 		p.message += fmt.Sprintf(". Policies may use only Secrets with the labels %s (--secret-selector)", r.SecretSelector)
 	}
@@ -70,7 +70,7 @@ func (r *CachePolicyReconciler) apply(ctx context.Context, id refresher.ID, poli
 	if err != nil {
 		return err
 	}
-	conflict := yield(&plan, policy, others)
+	conflict := dropClaimed(&plan, policy, others)
 	if len(plan.Keyspaces) == 0 {
 		r.Engine.Remove(id)
 		return asError(conflict)
@@ -87,57 +87,61 @@ func (r *CachePolicyReconciler) apply(ctx context.Context, id refresher.ID, poli
 func (r *CachePolicyReconciler) remove(id refresher.ID) {
 	r.Engine.Remove(id)
 	r.secrets.forget(types.NamespacedName(id))
-	r.enforced.forget(id)
+	r.decisions.forget(id)
 }
 
-// cause is all that it depends on what is in force of a policy.
-type cause struct {
+// inputs holds everything that decides which plan of a policy is in force; if none of it
+// has changed, the plan need not be made again.
+type inputs struct {
 	specified
-	secrets secrets // another object where one has changed
+	secrets secrets // by name; a Secret that has changed is another object
 }
 
+// specified are the inputs that can be compared.
 type specified struct {
 	policy               types.UID
 	generation           int64
 	token, only, handled string // of the refresh on demand
-	leads                bool
-	claims               uint64
+	leads                bool   // this replica writes status
+	claims               uint64 // the number of the last change of what policies claim
 }
 
-// enforced remembers what has become of specs, so that a policy whose numbers
-// alone are to be told costs no more than that.
-type enforced struct {
+// decisions remembers what came of each policy's inputs, so that a reconciliation that
+// only has to write other numbers does no more than that. It is safe for concurrent use.
+type decisions struct {
 	claims atomic.Uint64 // counts the changes of what policies claim
 
-	mu       sync.Mutex
-	outcomes map[refresher.ID]outcome
+	mu sync.Mutex
+	of map[refresher.ID]decision
 }
 
-type outcome struct {
-	cause   cause
-	problem *problem
+// decision is what came of a policy's inputs.
+type decision struct {
+	inputs  inputs
+	problem *problem // nil if all is in force
 }
 
-func (e *enforced) by(id refresher.ID, c cause) (p *problem, known bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	o, known := e.outcomes[id]
-	return o.problem, known && o.cause.specified == c.specified && maps.Equal(o.cause.secrets, c.secrets)
+// recall is what came of the inputs, if they are the same as the last time.
+func (d *decisions) recall(id refresher.ID, in inputs) (p *problem, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was, known := d.of[id]
+	return was.problem, known && was.inputs.specified == in.specified && maps.Equal(was.inputs.secrets, in.secrets)
 }
 
-func (e *enforced) note(id refresher.ID, c cause, p *problem) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.outcomes == nil {
-		e.outcomes = map[refresher.ID]outcome{}
+func (d *decisions) remember(id refresher.ID, in inputs, p *problem) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.of == nil {
+		d.of = map[refresher.ID]decision{}
 	}
-	e.outcomes[id] = outcome{c, p}
+	d.of[id] = decision{in, p}
 }
 
-func (e *enforced) forget(id refresher.ID) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.outcomes, id)
+func (d *decisions) forget(id refresher.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.of, id)
 }
 
 // asError is a problem as an error; nil is none.

@@ -62,7 +62,7 @@ func TestASpecIsWorkedOutOnceForEachCause(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		cause  string
+		what   string
 		change func()
 	}{
 		{"a policy", func() {}},
@@ -85,12 +85,12 @@ func TestASpecIsWorkedOutOnceForEachCause(t *testing.T) {
 		c.change()
 		applied := engine.applied
 		if err := enforce(); err != nil {
-			t.Errorf("%s: %v", c.cause, err)
+			t.Errorf("%s: %v", c.what, err)
 		}
 		if engine.applied != applied+1 {
-			t.Errorf("%s is not put into force", c.cause)
+			t.Errorf("%s is not put into force", c.what)
 		}
-		again(c.cause, false)
+		again(c.what, false)
 	}
 
 	policy.Generation++
@@ -112,7 +112,7 @@ func TestASpecIsWorkedOutOnceForEachCause(t *testing.T) {
 	}
 
 	r.remove(id)
-	if len(r.enforced.outcomes) != 0 {
+	if len(r.decisions.of) != 0 {
 		t.Error("a policy that is gone is remembered")
 	}
 }

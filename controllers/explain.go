@@ -83,7 +83,7 @@ func (x explanation) owned(k *cachev1alpha1.Keyspace) (owned bool, reason, messa
 		return false, cachev1alpha1.ExplainedPolicySuspended, "spec.suspend is true: nothing is refreshed"
 	}
 	if other, name := rival(x.policy, k.Key, x.others); other != nil {
-		return false, cachev1alpha1.ExplainedKeyspaceConflict, yields(k.Name, other, name)
+		return false, cachev1alpha1.ExplainedKeyspaceConflict, conflictMessage(k.Name, other, name)
 	}
 	if k.Source != nil && len(k.Source.Keys) > 0 && !slices.Contains(k.Source.Keys, x.question.Key) {
 		return false, cachev1alpha1.ExplainedNotListed,

@@ -16,8 +16,8 @@ import (
 // Zero is no limit.
 type Limits struct{ Policies, Keyspaces int }
 
-// beyond is why a policy is left out; nil if it is not.
-func (r *CachePolicyReconciler) beyond(ctx context.Context, p *cachev1alpha1.CachePolicy) error {
+// checkLimits is the problem of a policy that is left out; nil if it is not.
+func (r *CachePolicyReconciler) checkLimits(ctx context.Context, p *cachev1alpha1.CachePolicy) error {
 	if r.Limits == (Limits{}) {
 		return nil
 	}

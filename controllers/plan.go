@@ -34,16 +34,16 @@ func asProblem(err error) *problem {
 	return p
 }
 
-// plan translates a policy and its Secrets into what the engine takes. An error
+// makePlan translates a policy and its Secrets into what the engine takes. An error
 // is a *problem.
-func plan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
+func makePlan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
 	out := refresher.Plan{KeyEvents: refresher.KeyEvents(p.Spec.Redis.KeyEvents)}
 	var err error
-	if out.Redis, err = redis(p.Spec.Redis, s); err != nil {
+	if out.Redis, err = redisConfig(p.Spec.Redis, s); err != nil {
 		return out, err
 	}
 	for i := range p.Spec.Keyspaces {
-		k, err := keyspace(&p.Spec, &p.Spec.Keyspaces[i], s)
+		k, err := keyspacePlan(&p.Spec, &p.Spec.Keyspaces[i], s)
 		if err != nil {
 			return out, err
 		}
@@ -55,7 +55,7 @@ func plan(p *cachev1alpha1.CachePolicy, s secrets) (refresher.Plan, error) {
 	return out, nil
 }
 
-func redis(r cachev1alpha1.Redis, s secrets) (redisconn.Config, error) {
+func redisConfig(r cachev1alpha1.Redis, s secrets) (redisconn.Config, error) {
 	conf := redisconn.Config{Address: strings.ToLower(r.Addresses[0]), Database: int(r.Database)}
 	if r.Auth != nil {
 		name := r.Auth.SecretRef.Name
@@ -101,7 +101,7 @@ func redis(r cachev1alpha1.Redis, s secrets) (redisconn.Config, error) {
 	return conf, nil
 }
 
-func keyspace(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s secrets) (refresher.Keyspace, error) {
+func keyspacePlan(spec *cachev1alpha1.CachePolicySpec, k *cachev1alpha1.Keyspace, s secrets) (refresher.Keyspace, error) {
 	due, err := k.EffectiveDueAfter(spec)
 	if err != nil {
 		return refresher.Keyspace{}, problemf(cachev1alpha1.ReasonInvalidSpec, "keyspace %q: refreshRatio: %v", k.Name, err)

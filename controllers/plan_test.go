@@ -216,7 +216,7 @@ func TestPlan(t *testing.T) {
 			if test.change != nil {
 				test.change(p)
 			}
-			got, err := plan(p, test.secrets)
+			got, err := makePlan(p, test.secrets)
 			if test.reason == "" {
 				if err != nil || !test.check(got) {
 					t.Errorf("plan %+v, error %v", got, err)
@@ -257,7 +257,7 @@ func TestAPlanPrintsNoPassword(t *testing.T) {
 		p.Spec.Redis.Auth = &cachev1alpha1.RedisAuth{SecretRef: cachev1alpha1.SecretReference{Name: "login"}}
 		p.Spec.Keyspaces[0].Loader.HTTP.Headers = []cachev1alpha1.HTTPHeader{headerFrom("Authorization", "login", "password")}
 	})
-	got, err := plan(p, secrets{"login": secretOf(map[string]string{"password": "pa55"})})
+	got, err := makePlan(p, secrets{"login": secretOf(map[string]string{"password": "pa55"})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func (r *CachePolicyReconciler) reconcileAll(ctx context.Context) {
 
 // rivals are the policies whose claim, or whose room, a change of this one may alter.
 func (r *CachePolicyReconciler) rivals(ctx context.Context, o client.Object) []reconcile.Request {
-	r.enforced.claims.Add(1)
+	r.decisions.claims.Add(1)
 	found, err := overlapping(ctx, r.Client, o.(*cachev1alpha1.CachePolicy))
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Policies with overlapping keyspaces may learn late of a change", "policy", client.ObjectKeyFromObject(o))
