@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Measures what keeping caches fresh costs, next to the bare work: builds
 # hack/bench and runs all of its rows, or those that BENCH names. Nothing else
 # should run on the machine meanwhile.

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Runs the end-to-end tests (test/e2e): builds images, brings a cluster, and
 # installs the chart on it. The cluster is the first of these that there is:
 #   1. the one that KUBECONFIG names. E2E_REGISTRY says where it can pull

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Checks what tests need of the machine: the Go that go.mod asks for, and a C
 # compiler, for the race detector. A missing compiler is installed where apt is.
 set -euo pipefail

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Finds a redis-server of 7.0 or later, or installs Debian's, and prints its
 # path on the last line. REDIS_SERVER names one of yours; Valkey will do.
 # Tests and the demo start it themselves: no service is started or enabled.

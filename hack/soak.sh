@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Runs hack/soak: two engines on one Redis, for SOAK_SECONDS (600), while loaders
 # fail, Redis restarts, and applications write and delete.
 set -euo pipefail

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Runs the tests: gets what they need, runs them, and ends with what failed.
 # PACKAGES (./...) and TESTFLAGS narrow it down.
 set -euo pipefail

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Checks that what is generated follows from what it is generated from, and
 # that the modules are tidy. It works on a copy, so that the checkout is left
 # as it is, and may be dirty.

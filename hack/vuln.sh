@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Runs govulncheck over the module: which known vulnerabilities does the code reach?
 # With --if-reachable it only says so if Go's vulnerability database cannot be had.
 # GOVULNDB names another copy of it.

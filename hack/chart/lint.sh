@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Checks the chart: helm lint and helm-unittest, and then kubeconform and all
 # else on a real API server (the Go tests beside this file).
 set -euo pipefail

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Writes what of the chart follows from elsewhere: the copies of config/ and
 # dashboards/ below charts/keepfresh/files (Helm reads nothing outside of a
 # chart), its README, and dist/install.yaml, which is the chart with its

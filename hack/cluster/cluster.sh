@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # A real Kubernetes cluster of one node on this machine, for end-to-end tests,
 # without a container engine or a registry: every program is built from Go
 # modules (get.sh), but for Debian's runc and nft.

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Gets the programs and images of the cluster, and prints the folder that holds
 # them on the last line: the cache, which checkouts share, is
 # ${XDG_CACHE_HOME:-~/.cache}/keepfresh, or KEEPFRESH_CACHE. Progress goes to

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # The cluster's machine, as cluster.sh starts it: the first process of a PID
 # namespace, with network, mount, UTS and IPC namespaces of its own. When it
 # ends, so does everything that it started. It ends when a program does: nothing

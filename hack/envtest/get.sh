@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Gets the programs that tests and the demo need for a real API server, and
 # prints the folder that holds them on the last line: kube-apiserver, etcd and
 # kubectl, in bin/envtest/. Progress goes to stderr.

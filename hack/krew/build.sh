@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Builds the plugin for PLATFORMS, as archives that krew installs and a manifest
 # that names them, in bin/krew. VERSION is the release's, such as v1.2.3.
 set -euo pipefail

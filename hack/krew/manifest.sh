@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Prints the manifest by which krew installs the plugin (https://krew.sigs.k8s.io):
 #   manifest.sh VERSION URL ARCHIVE...
 # where the archives are named kubectl-cachepolicy_OS_ARCH.tar.gz, and are to be

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Checks dashboards/ on a real Prometheus that scrapes real operators: make
 # observe builds bin/keepfresh first. TESTFLAGS are further flags for go test.
 set -euo pipefail

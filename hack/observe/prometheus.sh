@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Finds Prometheus and its promtool, and prints the folder that holds both on the
 # last line. They come from the first of these that has them:
 #   1. PROMETHEUS_DIR, a folder of yours;

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Builds a program that hack/tools/go.mod, or a hack/*/tools/go.mod, pins into
 # bin/tools/, and prints its path on the last line. What is built already, from
 # the same go.mod and by the same Go, is not built again.

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright 2026 The Keepfresh Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
 # Builds programs of the Kubernetes that go.mod pins into FOLDER, with the
 # version that Kubernetes' own build sets (its hack/lib/version.sh):
 #

@@ -23,9 +23,9 @@ const (
 	// depth is how many TTLs are asked for in one pipeline, for which other clients
 	// wait.
 	depth = 16
-	// rest is how long to pause after a step, as a multiple of what the step
-	// took: Redis spends at most a third of its one thread on a listing.
-	rest = 2
+	// pauseFactor is how long to pause after a step, as a multiple of the time that the
+	// step took: Redis spends at most a third of its one thread on a listing.
+	pauseFactor = 2
 )
 
 // What TTL says of a key that has none.
@@ -86,7 +86,7 @@ func inspect(ctx context.Context, rdb redis.Cmdable, keys []string, began time.T
 				return err
 			}
 		}
-		if err := wake.Sleep(ctx, rest*took); err != nil || len(keys) == 0 {
+		if err := wake.Sleep(ctx, pauseFactor*took); err != nil || len(keys) == 0 {
 			return err
 		}
 		began = time.Now()

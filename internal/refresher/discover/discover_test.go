@@ -313,7 +313,7 @@ func TestAListingRestsThreeTimesAsLongAsItWorks(t *testing.T) {
 			began := time.Now()
 			must(t, list(func([]Found) error { return nil }))
 			// Timers never fire early, so a busy machine cannot break this.
-			if took, worked := time.Since(began), time.Duration(c.worked.Load()); took < (1+rest)*worked {
+			if took, worked := time.Since(began), time.Duration(c.worked.Load()); took < (1+pauseFactor)*worked {
 				t.Errorf("it took %s, %s of it at work", took, worked)
 			}
 			if n := c.deepest.Load(); n > depth {

@@ -86,7 +86,7 @@ func (g *Guard) settle(ctx context.Context, some []Settlement, settled []Settled
 	switch {
 	case err == nil:
 		for i, answer := range answers {
-			settled[i] = judge(answer)
+			settled[i] = outcomeOf(answer)
 		}
 	case len(some) > 1 && refused(err): // for the sake of one key, maybe
 		for i := range some {
@@ -122,7 +122,8 @@ func (g *Guard) run(ctx context.Context, some []Settlement) ([]any, error) {
 	return answers, err
 }
 
-func judge(answer any) Settled {
+// outcomeOf reads what the script answers for one lease.
+func outcomeOf(answer any) Settled {
 	switch is := answer.(type) {
 	case int64:
 		return Settled{Outcome: Outcome(is)}

@@ -227,8 +227,7 @@ func (m *machine) change() {
 		k.expire = m.kind.expire * time.Duration(50+m.pick(100)) / 100
 		k.staleAge = k.expire * 62 / 100
 	}
-	token, _ := m.w.tracker.Demanded()
-	m.update(m.compile(k), token)
+	m.update(m.compile(k), m.token)
 }
 
 // machineLoader is the loader: a source of another kind than HTTP.

@@ -171,6 +171,7 @@ func (m *machine) found(found []discover.Found, versions map[string]int64, pass 
 
 // update puts settings and a token into effect.
 func (m *machine) update(set *Settings, token string) {
+	m.token = token
 	m.wait(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -47,6 +47,7 @@ type machine struct {
 	sweeps  []*sweep
 	pass    uint64
 	tokens  int
+	token   string        // of the last refresh on demand
 	early   string        // the token of a refresh that may begin before the one before it has ended
 	longest pacing.Timing // the longest of each that any settings had
 }

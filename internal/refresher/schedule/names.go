@@ -100,12 +100,12 @@ func (s *Schedule) dropName(id ID) {
 	}
 }
 
-// rewrite gives a page's names new memory, without holes, and with some room.
-func (p *page) rewrite(room int) {
-	if p.holes == 0 && cap(p.names) == len(p.names)+room {
+// rewrite gives a page's names new memory, without holes, with so many spare bytes.
+func (p *page) rewrite(spare int) {
+	if p.holes == 0 && cap(p.names) == len(p.names)+spare {
 		return
 	}
-	names := slices.Grow([]byte(nil), len(p.names)-p.holes+room)
+	names := slices.Grow([]byte(nil), len(p.names)-p.holes+spare)
 	for i := range p.records {
 		r := &p.records[i]
 		if r.name == hole {

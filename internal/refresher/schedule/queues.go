@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Tick is how exactly it is known when a key comes: it may be later by so
+// Tick is how exactly the time of a key is known: it may become ready later by so
 // much than it was told to wait, far below the shortest jitter.
 const Tick = 8 * time.Millisecond
 
@@ -60,8 +60,8 @@ func (s *Schedule) TakeReady(now time.Time, ids []ID) (n int) {
 	return n
 }
 
-// Next is when a key may come next: not later than one does, and now or earlier
-// only if one does. It is false if none waits.
+// Next is the time at which the next key becomes ready, or an earlier one; it is now or
+// earlier only if a key is ready. It is false if none waits.
 func (s *Schedule) Next(now time.Time) (time.Time, bool) {
 	for to := s.passed(now); ; {
 		at, some := s.waits.advance(to)
@@ -199,11 +199,11 @@ func (s *Schedule) holds(e entry, in place) bool {
 // look at each record, and as many keys must have left before: constant time
 // for each of them.
 func (s *Schedule) tidy() {
-	if w := &s.waits; w.wastes(int(s.n)) {
+	if w := &s.waits; w.isWasteful(int(s.n)) {
 		w.restart(w.cursor)
 		s.each(waiting, func(id ID, r *record) { w.enter(id, w.until(r.at)) })
 	}
-	if w := &s.dues; w.wastes(int(s.n)) {
+	if w := &s.dues; w.isWasteful(int(s.n)) {
 		w.restart(w.cursor)
 		s.each(due, func(id ID, r *record) { w.enter(id, w.until(r.at)) })
 	}

@@ -5,11 +5,10 @@ package schedule
 
 import "math/bits"
 
-// wheel holds keys in slots by a tick: those that wait by when they come, those
-// that are due by when they expire. A tick is a number of four digits to the base
-// 256. A key lies in the lowest level of which the 256 slots from the cursor on
-// reach to its tick; when the cursor comes to the slot, its keys move to a lower
-// level.
+// wheel holds keys in slots by a tick: of keys that wait, it is the time of their next
+// look; of keys that are due, their expiry. A tick is a number of four digits to the base
+// 256. A key lies in the lowest level whose 256 slots, from the cursor on, reach to its
+// tick. When the cursor comes to a slot, its keys move to a lower level.
 //
 //	level 0: 256 slots of 8 ms     a key of the next 9 minutes
 //	      1: 256 slots of 2 s      moves once, of the next 37 hours twice
@@ -19,12 +18,11 @@ import "math/bits"
 // Source: G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels"
 // (1987), scheme 7.
 //
-// A slot is a chain of chunks, in which keys are noted one after the other. So
-// they move without their records being read, and what is read lies together: to
-// link the records would take a cache miss after the other. Nothing is looked for
-// in a slot either. A key that leaves before its time stays noted until its time,
-// or until too much is noted for nothing and the wheel is made anew from the
-// records: these alone say what is true.
+// A slot is a chain of chunks, in which keys are noted one after the other. So keys move
+// without their records being read, and what is read lies together. (To link the records
+// would cost one cache miss for each.) Nothing is searched for in a slot either: a key that
+// leaves before its time stays noted until its time, or until the wheel is wasteful and is
+// made anew from the records. Only the records say what is true.
 type wheel struct {
 	cursor int64 // nothing lies at an earlier tick
 	n      int   // keys
@@ -122,8 +120,8 @@ func (w *wheel) restart(cursor int64) {
 	*w = wheel{cursor: cursor}
 }
 
-// wastes says that much is noted, or spare, for nothing, measured by so many keys.
-func (w *wheel) wastes(keys int) bool {
+// isWasteful says that the wheel holds many more notes or chunks than so many keys need.
+func (w *wheel) isWasteful(keys int) bool {
 	return w.noted-w.n > keys/2+tolerated || w.spares*chunkSize > w.noted+keys/2+tolerated*chunkSize
 }
 

@@ -63,7 +63,7 @@ func (c *Committer) Commit(commits ...Commit) {
 
 func (c *Committer) run() {
 	for some := c.next(nil); len(some) > 0; some = c.next(some[:0]) {
-		c.settle(some)
+		c.send(some)
 	}
 }
 
@@ -89,7 +89,7 @@ func (c *Committer) next(some []Commit) []Commit {
 	return some
 }
 
-func (c *Committer) settle(some []Commit) {
+func (c *Committer) send(some []Commit) {
 	all := make([]guard.Settlement, len(some))
 	for i, commit := range some {
 		all[i] = commit.Settlement

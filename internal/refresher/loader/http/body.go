@@ -15,16 +15,16 @@ import (
 
 const (
 	firstRead = 512
-	// maxFirstRead bounds the room that is made because a server announces
-	// a length. More is made when it has arrived.
+	// maxFirstRead bounds the memory that is allocated because a server announces a
+	// length. More is allocated when the body has arrived.
 	maxFirstRead = 64 << 10
 	// What is read of a body that nobody wants, for the sake of its connection.
 	maxDrainBytes = 16 << 10
 	maxDrainTime  = 50 * time.Millisecond
 )
 
-// read returns the body, or why it cannot be had, and what it takes of the room. It reads
-// at most one byte more than the limit.
+// read returns the body, or why there is none, and what it holds of the room. It reads at
+// most one byte more than the limit.
 func (l *Source) read(s direct.Span, r *reply) (_ []byte, hold *loader.Hold, _ *loader.Error) {
 	if r.length > l.maxBody {
 		return nil, nil, l.tooLarge(r)
@@ -40,8 +40,8 @@ func (l *Source) read(s direct.Span, r *reply) (_ []byte, hold *loader.Hold, _ *
 			}
 			value = append(value, 0)[:len(value)]
 		}
-		room := value[len(value):min(int64(cap(value)), l.maxBody+1)]
-		n, err := r.body.Read(room)
+		free := value[len(value):min(int64(cap(value)), l.maxBody+1)]
+		n, err := r.body.Read(free)
 		value = value[:len(value)+n]
 		switch {
 		case int64(len(value)) > l.maxBody:
@@ -82,9 +82,8 @@ func (l *Source) crowded(s direct.Span, r *reply) *loader.Error {
 	return failure
 }
 
-// firstRead returns the room to begin with: all that is needed if the length is
-// known and not outrageous, and one more, so that the end is seen without
-// growing.
+// firstRead returns how many bytes to allocate at first: the announced length, if it is
+// not outrageous, and one more, so that the end is seen without growing.
 func (l *Source) firstRead(announced int64) int64 {
 	if announced < 0 {
 		announced = firstRead

@@ -13,10 +13,10 @@ import (
 
 // reply is an answer up to its body.
 type reply struct {
-	status int
-	header http.Header // may lack those that the reading of the body is about
-	length int64       // of the body; -1 if it is not known
-	body   io.Reader
+	status int         // of HTTP
+	header http.Header // without those that only frame the body; nil if none matters
+	length int64       // of the body, in bytes; -1 if it is not known
+	body   io.Reader   // to be read before End
 	call
 
 	misframed    bool // it came by HTTP/1.0 with a Transfer-Encoding

@@ -207,7 +207,7 @@ func (l *Source) call(s direct.Span, target string, question []byte) ([]byte, *l
 	if err != nil {
 		return nil, nil, l.notAnswered(s, err)
 	}
-	if failure := l.judge(r, time.Now()); failure != nil {
+	if failure := l.checkAnswer(r, time.Now()); failure != nil {
 		drain(r)
 		r.End(false)
 		return nil, nil, failure

@@ -18,9 +18,9 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/loader/http/direct"
 )
 
-// judge says why an answer is not a value; nil if it is one.
-func (l *Source) judge(r *reply, now time.Time) *loader.Error {
-	failure := l.judgeStatus(r, now)
+// checkAnswer says why an answer is not a value; nil if it is one.
+func (l *Source) checkAnswer(r *reply, now time.Time) *loader.Error {
+	failure := l.checkStatus(r, now)
 	if failure != nil {
 		failure.Status = r.status
 		return failure
@@ -31,7 +31,7 @@ func (l *Source) judge(r *reply, now time.Time) *loader.Error {
 	return l.decode(r)
 }
 
-func (l *Source) judgeStatus(r *reply, now time.Time) *loader.Error {
+func (l *Source) checkStatus(r *reply, now time.Time) *loader.Error {
 	switch code := r.status; {
 	case code == http.StatusOK:
 		return nil
