@@ -83,7 +83,11 @@ func BenchmarkClients(b *testing.B) {
 	base := startServer(b)
 	source := func(b *testing.B, netHTTP bool) func(context.Context) error {
 		cfg := httploader.Config{URL: base + "/{id}", Headers: []httploader.Header{{Name: "Authorization", Value: "Bearer x"}}}
-		s, err := cfg.Open(keyspace.MustParse("p:{id}"), loader.Environment{MaxConcurrent: concurrency, NetHTTP: netHTTP})
+		template, err := keyspace.Parse("p:{id}")
+		if err != nil {
+			b.Fatal(err)
+		}
+		s, err := cfg.Open(template, loader.Environment{MaxConcurrent: concurrency, NetHTTP: netHTTP})
 		if err != nil {
 			b.Fatal(err)
 		}

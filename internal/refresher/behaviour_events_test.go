@@ -16,6 +16,25 @@ import (
 	"github.com/keepfresh/keepfresh/internal/refresher/watch"
 )
 
+// Events are subscribed to at a listing, and the next one would come in 20 s.
+func TestAPolicyThatTurnsKeyEventsOnIsToldOfThemAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0, "--notify-keyspace-events", "Kn")
+	e := w.engine(Options{})
+	plan := w.plan(w.keyspace(long))
+	for _, c := range []struct {
+		events KeyEvents
+		want   watch.Reason
+	}{{Off, watch.Off}, {Auto, watch.Watching}, {Off, watch.Off}} {
+		plan.KeyEvents = c.events
+		w.apply(e, plan)
+		eventually(t, "key events are "+string(c.events), 8*time.Second, func() bool {
+			snap, _ := e.Snapshot(catalog)
+			return snap.Watch.Reason == c.want && products(e).Listed
+		})
+	}
+}
+
 // watching is a plan that has Redis configured to send key events.
 func (w *world) watching(keyspaces ...Keyspace) Plan {
 	p := w.plan(keyspaces...)

@@ -230,7 +230,8 @@ func (e *Engine) start(id ID, a *keyspaceworker.Assignment, s *sharedStore) *key
 
 // move has a worker go on with another assignment, and ends its former hold on its store.
 func (e *Engine) move(m move, from *sharedStore) {
-	relist := m.to.Settings != m.worker.Assignment().Settings
+	was := m.worker.Assignment()
+	relist := was.Settings != m.to.Settings || was.Events != m.to.Events || was.ConfigureEvents != m.to.ConfigureEvents
 	m.worker.Update(m.to)
 	if from != m.store {
 		m.store.Attach(m.worker)

@@ -32,13 +32,13 @@ func (e *Engine) owns() func(key string) bool {
 // followOwnership has the keys forgotten that become another engine's, and those found
 // that become this one's, until ctx ends.
 func (e *Engine) followOwnership(ctx context.Context) {
-	for {
-		changed := e.opts.Ownership.Changed()
+	for changed := e.opts.Ownership.Changed(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
 		}
+		changed = e.opts.Ownership.Changed() // before it is asked what it owns: no change is missed
 		var workers []*keyspaceworker.Worker
 		e.mu.Lock()
 		for _, p := range e.policies {

@@ -13,7 +13,7 @@ import (
 func indexOf(templates ...string) *Index[int] {
 	var x Index[int]
 	for i, text := range templates {
-		x.Add(MustParse(text), i)
+		x.Add(mustParse(text), i)
 	}
 	return &x
 }
@@ -97,7 +97,7 @@ func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{1, 100, 10000} {
 		var x Index[int]
 		for i := range n {
-			x.Add(MustParse(fmt.Sprintf("team%d:%s{id}", i, strings.Repeat("x:", i%8))), i)
+			x.Add(mustParse(fmt.Sprintf("team%d:%s{id}", i, strings.Repeat("x:", i%8))), i)
 		}
 		for name, key := range map[string]string{
 			"hit": "team0:0123456789", "miss": "team0:0123456789:x", "stranger": "session:0123456789",

@@ -60,7 +60,7 @@ func TestMatch(t *testing.T) {
 		"the reserved prefix further in":                  {"a:{+all}", "a:keepfresh:x", []string{"keepfresh:x"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			checkMatch(t, MustParse(c.template), c.key, c.want)
+			checkMatch(t, mustParse(c.template), c.key, c.want)
 		})
 	}
 }
@@ -77,7 +77,7 @@ func checkMatch(t *testing.T, template *Template, key string, want []string) {
 }
 
 func TestMatchAppends(t *testing.T) {
-	template := MustParse("{a}:{b}")
+	template := mustParse("{a}:{b}")
 	if got, ok := template.Match("1:2", []string{"0"}); !ok || !slices.Equal(got, []string{"0", "1", "2"}) {
 		t.Errorf("got %q, %v", got, ok)
 	}
@@ -219,14 +219,14 @@ func TestMatchIsLinear(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			const size = 8 << 20
 			key := strings.Repeat(c.piece, size/len(c.piece)) + c.end
-			MustParse(c.template).Matches(key) // or the test times out
+			mustParse(c.template).Matches(key) // or the test times out
 		})
 	}
 }
 
 func TestMatchDoesNotAllocate(t *testing.T) {
 	for _, text := range []string{"product:{id}", "{a}:{b}:{c}", "p:{+path}:{id}", "home"} {
-		template := MustParse(text)
+		template := mustParse(text)
 		params := make([]string, 0, MaxPlaceholders)
 		if n := testing.AllocsPerRun(100, func() {
 			template.Matches("product:123")
@@ -245,7 +245,7 @@ func BenchmarkMatches(b *testing.B) {
 		{"three", "t:{tenant}:u:{user}:{what}", "t:acme:u:0123456789:profile"},
 		{"mixed", "page:{+path}:{locale}", "page:/shop/shoes/4711:draft:en"},
 	} {
-		template := MustParse(c.template)
+		template := mustParse(c.template)
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

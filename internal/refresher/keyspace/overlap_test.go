@@ -40,7 +40,7 @@ func TestOverlap(t *testing.T) {
 		"a key that is too short for the other's parts": {"{a}-{b}-{c}", "1-2", false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			a, b := MustParse(c.a), MustParse(c.b)
+			a, b := mustParse(c.a), mustParse(c.b)
 			if Overlap(a, b) != c.want || Overlap(b, a) != c.want {
 				t.Errorf("%s and %s: got %v and %v, want %v", a, b, Overlap(a, b), Overlap(b, a), c.want)
 			}
@@ -118,7 +118,7 @@ func BenchmarkOverlap(b *testing.B) {
 		"typical": {"page:{+path}:{locale}", "page:{section}:{+rest}"},
 		"largest": {"{+a}" + strings.Repeat("x", 245) + "{+b}", "{+a}" + strings.Repeat("x", 244) + "y{+b}"},
 	} {
-		x, y := MustParse(pair[0]), MustParse(pair[1])
+		x, y := mustParse(pair[0]), mustParse(pair[1])
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				Overlap(x, y)

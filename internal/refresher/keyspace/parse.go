@@ -21,16 +21,6 @@ func Parse(template string) (*Template, error) {
 	return t, nil
 }
 
-// MustParse is Parse for templates that are written in the program; it panics
-// where Parse fails.
-func MustParse(template string) *Template {
-	t, err := Parse(template)
-	if err != nil {
-		panic(err)
-	}
-	return t
-}
-
 func parse(source string) (*Template, error) {
 	if source == "" {
 		return nil, fmt.Errorf("is empty; write the keys' pattern, such as product:{id}")

@@ -147,3 +147,12 @@ func TestGuardsLieUnderTheReservedPrefix(t *testing.T) {
 		t.Errorf("guards lie under %q, which does not begin with %q", guard.Prefix, Reserved)
 	}
 }
+
+// mustParse is Parse for templates that are right.
+func mustParse(template string) *Template {
+	t, err := Parse(template)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}

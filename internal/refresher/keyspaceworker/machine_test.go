@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
-	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/pacing"
 	"github.com/keepfresh/keepfresh/internal/refresher/rebuild"
 )
@@ -152,7 +151,7 @@ func (m *machine) compile(k shape) *Settings {
 	m.longest.Grace = max(m.longest.Grace, timing.Grace)
 	m.shape = k
 	return &Settings{
-		Name: "keys", Template: keyspace.MustParse("k:{id}"), Keys: k.keys, FillMissed: k.fillMissed,
+		Name: "keys", Template: parsed("k:{id}"), Keys: k.keys, FillMissed: k.fillMissed,
 		Rebuild: rebuild.Settings{
 			Timing: timing, GuardTimeout: k.guardTimeout, Kept: k.keys != nil, DeleteNotFound: k.deletes, MaxNotFound: 30,
 			Limits: pacing.Limits{MaxConcurrent: k.concurrent, MaxPerSecond: k.perSecond, BatchSize: k.batch}, Source: machineLoader{m, k.batch},

@@ -62,7 +62,7 @@ func (noSource) Close()         {}
 // usual are the settings of product:{id}, which live for 2 s and are stale after 1.24 s.
 func usual(change ...func(*Settings)) *Settings {
 	set := &Settings{
-		Name: "products", Template: keyspace.MustParse("product:{id}"),
+		Name: "products", Template: parsed("product:{id}"),
 		Rebuild: rebuild.Settings{
 			Timing: pacing.NewTiming(2*time.Second, 1240*time.Millisecond, time.Second), GuardTimeout: time.Second,
 			Limits: pacing.Limits{MaxConcurrent: 6, BatchSize: 1}, DeleteNotFound: true, MaxNotFound: 30, Source: noSource{},
@@ -96,4 +96,13 @@ func (w *Worker) busy(key string, now time.Time) rebuild.Job {
 	jobs, _ := w.tracker.TakeDue(1, 1, now)
 	w.inFlight++
 	return jobs[0]
+}
+
+// parsed is a template that is right.
+func parsed(template string) *keyspace.Template {
+	t, err := keyspace.Parse(template)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }

@@ -60,7 +60,7 @@ type listener struct {
 
 func newListener(template string) *listener {
 	return &listener{
-		interest: Interest{Template: keyspace.MustParse(template), StaleAge: time.Hour, Events: true},
+		interest: Interest{Template: parsed(template), StaleAge: time.Hour, Events: true},
 		found:    map[string]int{}, errors: map[redisconn.Reason]int{},
 	}
 }
@@ -116,4 +116,13 @@ func (l *listener) eventually(t *testing.T, what string, check func() bool) {
 			t.Fatalf("not within 20 s: %s; %+v", what, l)
 		}
 	}
+}
+
+// parsed is a template that is right.
+func parsed(template string) *keyspace.Template {
+	t, err := keyspace.Parse(template)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }

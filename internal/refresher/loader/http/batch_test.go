@@ -19,7 +19,6 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
@@ -176,7 +175,7 @@ func TestBatchURL(t *testing.T) {
 		"a broken percentage": {"http://h/%zz", "URI template"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			l, err := Config{URL: c.url, BatchSize: 10}.Open(keyspace.MustParse("p:{id}"), loader.Environment{})
+			l, err := Config{URL: c.url, BatchSize: 10}.Open(parsed("p:{id}"), loader.Environment{})
 			switch {
 			case c.says != "":
 				if err == nil || !strings.Contains(err.Error(), c.says) {

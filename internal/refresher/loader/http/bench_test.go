@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
@@ -18,7 +17,7 @@ func BenchmarkExpand(b *testing.B) {
 		{"one", "product:{id}", "http://catalog.shop.svc/products/{id}", "product:0123456789"},
 		{"three", "t:{tenant}:u:{user}:{what}", "http://users.svc/{tenant}/{user}?part={what}", "t:acme:u:0123456789:a/b"},
 	} {
-		x, err := newExpander(keyspace.MustParse(c.keys), c.url)
+		x, err := newExpander(parsed(c.keys), c.url)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/yosida95/uritemplate/v3"
 
-	"github.com/keepfresh/keepfresh/internal/refresher/keyspace"
 	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 )
 
@@ -74,7 +73,7 @@ func TestExpand(t *testing.T) {
 		"a key that stays under that": {"{x}", "http://h/{x}", strings.Repeat("x", 60<<10), "h/" + strings.Repeat("x", 60<<10)},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			x, err := newExpander(keyspace.MustParse(c.keys), c.url)
+			x, err := newExpander(parsed(c.keys), c.url)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +94,7 @@ func TestExpand(t *testing.T) {
 }
 
 func TestURLIsRefused(t *testing.T) {
-	keys := keyspace.MustParse("p:{id}")
+	keys := parsed("p:{id}")
 	for sentence, c := range map[string]struct{ url, says string }{
 		"nothing":                        {"", "start with http"},
 		"another scheme":                 {"ftp://h/{id}", "start with http"},
@@ -178,7 +177,7 @@ func (x *expander) expand(t testing.TB, key string) (*url.URL, *loader.Error) {
 }
 
 func TestPlainTemplates(t *testing.T) {
-	keys := keyspace.MustParse("p:{id}")
+	keys := parsed("p:{id}")
 	for template, want := range map[string]bool{
 		"http://h/{id}":             true,
 		"http://h:80/a/{id}.json?k": true,
@@ -211,7 +210,7 @@ func FuzzExpand(f *testing.F) {
 	for _, seed := range []string{"1:2", "\xff\x00:\r\n", "%2e%2e:../..", "a#b:c#d", "//evil:@evil/", "[::1]:80", "é:€"} {
 		f.Add(seed)
 	}
-	keys := keyspace.MustParse("{a}:{+b}")
+	keys := parsed("{a}:{+b}")
 	exact, err := newExpander(keys, "http://h.test:80/v1/{a}x/{b}?k={key}")
 	if err != nil {
 		f.Fatal(err)

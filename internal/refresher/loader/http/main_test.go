@@ -115,7 +115,7 @@ func makeLoader(t testing.TB, keys string, cfg Config, opts ...option) *tested {
 	for _, opt := range opts {
 		opt(&made)
 	}
-	l, err := open(keyspace.MustParse(keys), made.Config, made.Environment, made.options)
+	l, err := open(parsed(keys), made.Config, made.Environment, made.options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,4 +195,13 @@ func wantReason(t testing.TB, err error, want loader.Reason) {
 	if e := asError(t, err); e.Reason != want {
 		t.Fatalf("got %v, want reason %s", e, want)
 	}
+}
+
+// parsed is a template that is right.
+func parsed(template string) *keyspace.Template {
+	t, err := keyspace.Parse(template)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }
