@@ -142,8 +142,8 @@ func conflictMessage(keyspace string, to *cachev1alpha1.CachePolicy, theirs stri
 		keyspace, theirs, to.Namespace, to.Name)
 }
 
-// dropClaimed takes the keyspaces out of a plan that an older policy claims, be that
-// suspended or not, and says so in a problem.
+// dropClaimed takes those keyspaces out of a plan that an older policy claims, whether
+// that policy is suspended or not, and says so in a problem.
 func dropClaimed(plan *refresher.Plan, p *cachev1alpha1.CachePolicy, others []cachev1alpha1.CachePolicy) *problem {
 	var messages []string
 	plan.Keyspaces = slices.DeleteFunc(plan.Keyspaces, func(k refresher.Keyspace) bool {

@@ -69,7 +69,7 @@ func (w *Worker) Told(found []discover.Found) {
 }
 
 // NodeCameUp forgets that the node was listed, if that was another run of it: what this
-// one holds has to be seen anew.
+// one holds has to be seen again.
 func (w *Worker) NodeCameUp(ctx context.Context, node, run string) {
 	_ = w.wait(ctx, func() { w.startOver(node, run, time.Now()) })
 }
@@ -92,7 +92,7 @@ func (w *Worker) RedisChanged() {
 	w.opts.OnChange()
 }
 
-// EventsChanged has the status written anew.
+// EventsChanged has the status written again.
 func (w *Worker) EventsChanged() { w.opts.OnChange() }
 
 // Sample has the loop compare some keys with Redis, and returns how many.

@@ -56,7 +56,7 @@ func (b *Breaker) Failed(call *FailedCall, first, byLoader bool) {
 	}
 }
 
-// Down says that keys fail as a whole, be it by the loader or by Redis.
+// Down says that keys fail as a whole, by the loader or by Redis.
 func (b *Breaker) Down(everyKeyFails bool) bool {
 	return b.streak >= minFailures && (b.newly >= minFailures || everyKeyFails)
 }

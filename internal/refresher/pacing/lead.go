@@ -64,14 +64,14 @@ func (l *Lead) Capacity(limits Limits) float64 {
 }
 
 // Foresee takes in how many keys turn stale when. A longer queue has to be seen twice,
-// lest a few slow calls make all keys due early.
+// so that a few slow calls do not make all keys due early.
 func (l *Lead) Foresee(soon *Upcoming, limits Limits, t Timing) {
 	queue := soon.queue(l.Capacity(limits), t.StaleAge)
 	l.queue, l.before = min(queue, l.before), queue
 }
 
 // Grown says whether the lead has become so much longer than the one with which the
-// waiting keys were scheduled that they have to be scheduled anew; if so, the new one
+// waiting keys were scheduled that they have to be scheduled again; if so, the new one
 // counts as applied. A little more is what jitter is for.
 func (l *Lead) Grown(t Timing) bool {
 	lead := min(l.Ahead(), t.MaxLead())

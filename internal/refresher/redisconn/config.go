@@ -20,9 +20,9 @@ import (
 	"github.com/keepfresh/keepfresh/internal/egress"
 )
 
-// Secret is a string that no formatting verb and no encoder prints, save for what
-// passes its methods by: %p and %w (go vet finds both), and printing a struct that
-// holds it, or a Config, in a field that is not exported.
+// Secret is a string that no formatting verb and no encoder prints. The exceptions are
+// those that do not call its methods: %p and %w (go vet finds both), and printing a struct
+// that holds it, or a Config, in a field that is not exported.
 type Secret string
 
 // String hides the secret.

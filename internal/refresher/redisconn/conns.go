@@ -23,7 +23,7 @@ const DefaultMaxAge = 30 * time.Second
 // later, so that those made together do not end together.
 const maxAgeJitter = 0.2
 
-// Client is a client whose connections can all be made anew.
+// Client is a client that can replace all of its connections.
 type Client struct {
 	*redis.Client
 	conns *conns

@@ -12,7 +12,7 @@ import (
 // page is a run of records with the memory that their names lie in. A name is
 // written once, behind the others; one that is not needed any more leaves a
 // hole. When the memory is full, or more than half of it is holes, the page's
-// names are written anew, so that no work on names ever exceeds one page.
+// names are rewritten, so that no work on names ever exceeds one page.
 type page struct {
 	records []record
 	names   []byte // each after its length

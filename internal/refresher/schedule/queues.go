@@ -195,7 +195,7 @@ func (s *Schedule) holds(e entry, in place) bool {
 	return r.place == in && r.at == e.at
 }
 
-// tidy makes a queue anew of which too much is noted for nothing. That takes a
+// tidy makes a new queue in place of a wasteful one. That takes a
 // look at each record, and as many keys must have left before: constant time
 // for each of them.
 func (s *Schedule) tidy() {

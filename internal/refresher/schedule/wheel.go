@@ -22,7 +22,7 @@ import "math/bits"
 // without their records being read, and what is read lies together. (To link the records
 // would cost one cache miss for each.) Nothing is searched for in a slot either: a key that
 // leaves before its time stays noted until its time, or until the wheel is wasteful and is
-// made anew from the records. Only the records say what is true.
+// rebuilt from the records. Only the records say what is true.
 type wheel struct {
 	cursor int64 // nothing lies at an earlier tick
 	n      int   // keys

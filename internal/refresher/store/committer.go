@@ -44,7 +44,7 @@ type Committer struct {
 
 	mu      sync.Mutex
 	queue   []Commit
-	memory  []Commit // the queue's, to begin anew when it is empty
+	memory  []Commit // the queue's array, for its reuse when it is empty
 	running int      // scripts on their way
 }
 

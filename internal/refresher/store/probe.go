@@ -40,7 +40,7 @@ func (s *Server) monitor(ctx context.Context) {
 	}
 }
 
-// redial has all connections made anew if the address may mean another server by
+// redial has all connections replaced if the address may mean another server by
 // now: at once, and then at intervals.
 func (s *Server) redial() (did bool) {
 	if !s.elsewhere.Load() || time.Since(s.redialled) < minRedialPause {

@@ -21,7 +21,7 @@ const IdleStep = time.Second
 // and those that nobody has. Reading a key ends the time for which it was idle, and
 // so does writing it; what we ask of it otherwise does not. Redis cannot tell, or
 // does not, under an LFU policy and to a user without the right: then it is not
-// asked again until it comes up anew.
+// asked again until it has been down and up.
 func (r *Redis) CountReads(ctx context.Context, keys []discover.Found, expire time.Duration) (read, unread int) {
 	shares := map[*Server][]discover.Found{}
 	for _, f := range keys {

@@ -48,7 +48,7 @@ type Server struct {
 	memory    atomic.Pointer[Memory]
 
 	wantList, wantProbe wake.Signal
-	redialled           time.Time // when all connections were made anew; the monitor's
+	redialled           time.Time // when all connections were replaced last; the monitor's
 
 	mu        sync.Mutex
 	probed    redisconn.Status // what the last probe said

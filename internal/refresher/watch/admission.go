@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Admission decides which misses are worth a load: a reader who misses costs one
-// load per key and Interval, be it that the loader does not know the key, and all
-// readers together cost no more than Limit in that time, whatever keys they make
-// up. A key that was loaded well can be admitted again after Pause, since a miss
-// of it means that somebody deleted it.
+// Admission decides which misses are worth a load. Readers who miss a key cost at most
+// one load per Interval, even if the loader does not know the key. All readers together
+// cost no more than Limit loads in that time, whatever keys they make up. A key that was
+// loaded can be admitted again after Pause, since a miss of it means that somebody
+// deleted it.
 //
 //	Admit ──► under way ──Done(loaded)───► for a Pause,     1 to 2 of them
 //	                    └─Done(!loaded)──► for an Interval, 1 to 2 of them

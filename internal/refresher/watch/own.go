@@ -52,7 +52,7 @@ func newOwn(pass func(string)) *own {
 	}
 }
 
-// reset begins anew with a subscription that is about to be made: no event of
+// reset begins again with a subscription that is about to be made: no event of
 // the past can reach it.
 func (o *own) reset(on bool) {
 	o.mu.Lock()

@@ -80,7 +80,7 @@ type Event struct {
 // block.
 type Handler struct {
 	Events  func([]Event) // of different keys, in no order
-	Gap     func()        // events may be missing: list all keys anew
+	Gap     func()        // events may be missing: list all keys again
 	Changed func(Status)  // another Reason
 }
 

@@ -69,7 +69,7 @@ func try(ctx context.Context, d net.Dialer, network, address string, left int) (
 	return d.DialContext(ctx, network, address)
 }
 
-// generations has net/http make its connections anew when their time is over, which it
+// generations has net/http replace its connections when their time is over, which it
 // has no setting for: each generation is a transport of its own. Calls of a former one
 // end there, and its connections with them.
 type generations struct {
