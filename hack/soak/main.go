@@ -128,8 +128,11 @@ func faults(ctx context.Context, server *redistest.Server, app *application, b *
 			b.failing.Store(false)
 			return
 		case <-restart.C:
+			if ctx.Err() != nil {
+				continue // the last restart is due at the very end
+			}
 			fmt.Printf("soak: %4.0f s: Redis restarts\n", time.Since(began).Seconds())
-			if err := app.shutdown(ctx); err != nil {
+			if err := app.shutdown(context.WithoutCancel(ctx)); err != nil {
 				fmt.Println("soak: Redis did not shut down:", err)
 			}
 			server.Stop()
