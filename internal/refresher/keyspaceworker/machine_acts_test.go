@@ -153,7 +153,7 @@ func (m *machine) advance() {
 	m.tell(s.pass, m.names[s.next:end]...)
 	if s.next = end; end == len(m.names) {
 		m.wait(func() {
-			m.w.listingEnded(store.Listing{Number: s.pass, Node: "node", Run: "run", Complete: true}, time.Now())
+			m.w.listingEnded(store.Listing{Number: s.pass, Node: "node", Run: "run", Nodes: []string{"node"}}, time.Now())
 		})
 		m.sweeps = append(m.sweeps[:i:i], m.sweeps[i+1:]...)
 	}

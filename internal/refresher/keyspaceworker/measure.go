@@ -4,6 +4,7 @@
 package keyspaceworker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/discover"
@@ -36,7 +37,7 @@ type account struct {
 	losses   pacing.Losses
 
 	listed      bool              // all nodes were listed since the work began
-	runs        map[string]string // the run of each node that was listed last
+	runs        map[string]string // of each node that was listed, the run that was
 	firstListed time.Time         // when the first listing ended
 	converged   bool              // what was due at the first listing has been tried
 }
@@ -47,13 +48,14 @@ func (a *account) listing(l store.Listing, now time.Time) {
 		a.runs = map[string]string{}
 	}
 	a.runs[l.Node] = l.Run
-	if l.Complete {
-		if !a.listed {
-			a.firstListed = now
-		}
-		a.listed = true
-	}
 	a.measured = time.Time{}
+	missing := slices.ContainsFunc(l.Nodes, func(node string) bool {
+		_, listed := a.runs[node]
+		return !listed
+	})
+	if !missing && !a.listed {
+		a.listed, a.firstListed = true, now
+	}
 }
 
 // measureInTime measures if it is time to, and says when to measure next.

@@ -78,6 +78,7 @@ func (w *Worker) startOver(node, run string, now time.Time) {
 	if w.account.runs[node] == run {
 		return
 	}
+	delete(w.account.runs, node)
 	w.account.listed, w.account.converged = false, false
 	w.account.losses, w.tracker.Refills = pacing.Losses{}, pacing.Refills{}
 	w.reportChange(now)

@@ -82,15 +82,15 @@ func TestAWorkerThatIsStuckSaysSo(t *testing.T) {
 func TestOnlyAnotherRunOfANodeIsListedAnew(t *testing.T) {
 	w := idle(t, usual())
 	now := time.Now()
-	listed := func(node, run string, complete bool) {
+	listed := func(node, run string) {
 		w.tracker.BeginListing(1)
-		w.listingEnded(store.Listing{Number: 1, Node: node, Run: run, Complete: complete}, now)
+		w.listingEnded(store.Listing{Number: 1, Node: node, Run: run, Nodes: []string{"a", "b"}}, now)
 	}
-	listed("a", "run 1", false)
+	listed("a", "run 1")
 	if w.account.listed {
 		t.Error("listed, though a node is not")
 	}
-	listed("b", "run 2", true)
+	listed("b", "run 2")
 	if !w.account.listed {
 		t.Error("not listed, though all nodes are")
 	}
@@ -102,5 +102,13 @@ func TestOnlyAnotherRunOfANodeIsListedAnew(t *testing.T) {
 	w.startOver("b", "run 3", now)
 	if w.account.listed {
 		t.Error("goes on with what another run held")
+	}
+	listed("a", "run 1")
+	if w.account.listed {
+		t.Error("listed, though another run of a node is not")
+	}
+	listed("b", "") // it does not tell its run
+	if !w.account.listed {
+		t.Error("not listed, though all nodes are again")
 	}
 }

@@ -80,12 +80,12 @@ func (s *Server) listInterval() time.Duration {
 // listOnce reads all keys of all subscribers through.
 func (s *Server) listOnce(ctx context.Context) (err error) {
 	l := Listing{Number: s.Number(), Node: s.name(), Run: s.run(), Holds: s.holds()}
+	for _, node := range s.store.topology.Servers() {
+		l.Nodes = append(l.Nodes, node.name())
+	}
 	subs := s.store.attached()
 	defer func() {
-		l.Failed = err != nil
-		if err == nil {
-			s.listed(&l)
-		}
+		l.Failed = err != nil || s.run() != l.Run
 		for _, sub := range subs {
 			sub.ListingEnded(l)
 		}
@@ -126,19 +126,6 @@ func (s *Server) held(keys []string, holds func(string) bool) []string {
 		return keys
 	}
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !holds(key) })
-}
-
-// listed notes that the server was listed, and whether all of the store's have been.
-func (s *Server) listed(l *Listing) {
-	s.mu.Lock()
-	s.listedRun = l.Run
-	s.mu.Unlock()
-	l.Complete = true
-	for _, other := range s.store.topology.Servers() {
-		other.mu.Lock()
-		l.Complete = l.Complete && other.listedRun != "" && other.listedRun == other.runID
-		other.mu.Unlock()
-	}
 }
 
 // scan lists all keys once for all subscribers, and tells each of its own.

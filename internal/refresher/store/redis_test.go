@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,9 +48,13 @@ func TestAStoreOfTwoNodesIsListedAndHeardAndReadAsOne(t *testing.T) {
 	l := newListener("k:{id}")
 	s.Attach(l)
 	defer s.Detach(l)
-	l.eventually(t, "both are listed", func() bool { return len(l.ended) >= 2 && l.ended[len(l.ended)-1].Complete })
+	l.eventually(t, "both are listed", func() bool { return len(l.ended) >= 2 })
+	both := []string{left.Addr, right.Addr}
 	l.note(func() {
-		if len(l.found) != 40 || l.ended[0].Complete || l.ended[0].Holds("k:a") == l.ended[1].Holds("k:a") {
+		if !slices.Equal(l.ended[0].Nodes, both) || !slices.Equal(l.ended[1].Nodes, both) || l.ended[0].Node == l.ended[1].Node {
+			t.Errorf("the listings are %+v", l.ended)
+		}
+		if len(l.found) != 40 || l.ended[0].Failed || l.ended[1].Failed || l.ended[0].Holds("k:a") == l.ended[1].Holds("k:a") {
 			t.Errorf("%d keys were found, want 40, by %+v", len(l.found), l.ended)
 		}
 	})
@@ -189,4 +194,38 @@ func TestCommitsOfOneOwnerAreToldTogether(t *testing.T) {
 	if n, err := srv.Client(t).DBSize(context.Background()).Result(); err != nil || n != int64(len(keys)) {
 		t.Errorf("%d keys are there, %v; want %d, and no guard", n, err, len(keys))
 	}
+}
+
+// restarts is a listener under whose first listing the server becomes another run.
+type restarts struct {
+	*listener
+	server *Server
+}
+
+func (r restarts) Found(found []discover.Found, number uint64) {
+	r.note(func() {
+		if len(r.ended) == 0 {
+			r.server.change(func() { r.server.runID = "another" })
+		}
+	})
+	r.listener.Found(found, number)
+}
+
+func TestAListingOfTwoRunsOfAServerFails(t *testing.T) {
+	t.Parallel()
+	started := redistest.Start(t)
+	if err := started.Client(t).Set(t.Context(), "k:1", "v", time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	of := server(t, started.Addr)
+	l := restarts{newListener("k:{id}"), of}
+	s := opened(t, Standalone(of))
+	s.Attach(l)
+	defer s.Detach(l)
+	l.eventually(t, "it is listed anew", func() bool { return len(l.ended) >= 2 })
+	l.note(func() {
+		if !l.ended[0].Failed || l.ended[1].Failed {
+			t.Errorf("the listings are %+v", l.ended)
+		}
+	})
 }

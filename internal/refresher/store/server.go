@@ -50,12 +50,11 @@ type Server struct {
 	wantList, wantProbe wake.Signal
 	redialled           time.Time // when all connections were replaced last; the monitor's
 
-	mu        sync.Mutex
-	probed    redisconn.Status // what the last probe said
-	refusal   redisconn.Status // why rebuilds are refused; counts while refusing
-	unlisted  redisconn.Status // why listings are refused; zero if they are served
-	runID     string           // of the server that was probed last
-	listedRun string           // of the server that was listed last; empty if none was
+	mu       sync.Mutex
+	probed   redisconn.Status // what the last probe said
+	refusal  redisconn.Status // why rebuilds are refused; counts while refusing
+	unlisted redisconn.Status // why listings are refused; zero if they are served
+	runID    string           // of the server that was probed last
 
 	serving    atomic.Bool // probed is Connected
 	refusing   atomic.Bool // rebuilds are refused

@@ -150,9 +150,10 @@ type Listing struct {
 	// Holds says whether a key belongs to the node; nil means that all do.
 	Holds func(key string) bool
 
-	// Complete says that, with this listing, all nodes have been listed.
-	Complete bool
+	// Nodes names all nodes of the store.
+	Nodes []string
 
-	// Failed says that it ended early: keys that it did not see may be there.
+	// Failed says that it ended early, or went over to another run of the server: keys
+	// that it did not see may be there.
 	Failed bool
 }
