@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/keepfresh/keepfresh/internal/refresher/guard"
+	"github.com/keepfresh/keepfresh/internal/refresher/loader"
 	"github.com/keepfresh/keepfresh/internal/refresher/redisconn"
 	"github.com/keepfresh/keepfresh/internal/refresher/store"
 )
@@ -36,12 +37,9 @@ type acquired struct {
 	batch *Batch
 	node  store.Node // that holds the key
 
-	wanted Outcome // of the write that is asked for; empty if the outcome stands
-	hold   holder  // of the value; nil if it holds nothing
+	wanted Outcome      // of the write that is asked for; empty if the outcome stands
+	hold   *loader.Hold // of the value
 }
-
-// holder is what a value holds until it is let go.
-type holder interface{ Release() }
 
 // Run acquires all guards, in one pipeline for each node, and has what is due loaded. Each
 // job's end is told exactly once.
@@ -192,10 +190,8 @@ func (b *Batch) tell(results []Result) {
 // committed says what came of a commit.
 func (b *Batch) committed(k *acquired, did guard.Settled) Result {
 	res := k.Result
-	if k.hold != nil {
-		k.hold.Release()
-		k.hold = nil
-	}
+	k.hold.Release()
+	k.hold = nil
 	switch {
 	case k.wanted == "":
 	case did.Err != nil:

@@ -93,9 +93,7 @@ func (b *Batch) loadMany(some []*acquired, began time.Time) []loader.Result {
 // conclude says what is to become of a key after its load.
 func (b *Batch) conclude(k *acquired, took time.Duration, did loader.Result) store.Commit {
 	k.Took, k.ReloadAfter = max(took, 1), b.set.Timing.ReloadInterval()
-	if did.Hold != nil {
-		k.hold = did.Hold
-	}
+	k.hold = did.Hold
 	e := did.Err
 	if e == nil {
 		return k.write(guard.Settlement{Value: did.Value, TTL: b.set.Timing.Expire}, Committed)
